@@ -1,0 +1,224 @@
+//! The Compose Specification, as far as the definitions of this project use it: load YAML into a
+//! [`Project`], print it in the canonical form of `docker compose config`, and compute the hash
+//! that Docker Compose writes on containers.
+//!
+//! Knows nothing of Overleaf; it could be a crate of its own.
+
+pub mod canonical;
+pub mod duration;
+pub mod load;
+pub mod node;
+
+use std::collections::BTreeMap;
+
+pub use duration::SpecDuration;
+
+/// A Compose project: what one instance consists of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Project {
+    /// The project's name.
+    pub name: String,
+    /// Services by name.
+    pub services: BTreeMap<String, Service>,
+    /// Networks by the key that services use.
+    pub networks: BTreeMap<String, Network>,
+    /// Named volumes by the key that services use.
+    pub volumes: BTreeMap<String, Volume>,
+}
+
+/// One service; every field is in its long form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Service {
+    /// Arguments, `None` for those of the image.
+    pub command: Option<Vec<String>>,
+    /// Fixed name of the container; `None` for the name derived from the project.
+    pub container_name: Option<String>,
+    /// Services it needs, by name.
+    pub depends_on: BTreeMap<String, Dependency>,
+    /// Program, `None` for that of the image.
+    pub entrypoint: Option<Vec<String>>,
+    /// Environment; `None` as a value leaves the variable out.
+    pub environment: BTreeMap<String, Option<String>>,
+    /// Ports open to other services only.
+    pub expose: Vec<String>,
+    /// How the engine finds out whether it is healthy.
+    pub healthcheck: Option<Healthcheck>,
+    /// Host name inside the container.
+    pub hostname: Option<String>,
+    /// Image reference.
+    pub image: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Links to other services, `service` or `service:alias`.
+    pub links: Vec<String>,
+    /// Networks by key.
+    pub networks: BTreeMap<String, Attachment>,
+    /// Published ports.
+    pub ports: Vec<Port>,
+    /// Restart policy: `no`, `always`, `on-failure[:n]`, `unless-stopped`.
+    pub restart: Option<String>,
+    /// How long a stop may take before the engine kills.
+    pub stop_grace_period: Option<SpecDuration>,
+    /// Signal that asks the container to stop.
+    pub stop_signal: Option<String>,
+    /// User the container runs as.
+    pub user: Option<String>,
+    /// Mounts.
+    pub volumes: Vec<Mount>,
+    /// Working folder inside the container.
+    pub working_dir: Option<String>,
+}
+
+/// What a dependency must have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// Its container has been started.
+    #[default]
+    Started,
+    /// Its health check succeeds.
+    Healthy,
+    /// It has ended with exit code 0.
+    Completed,
+}
+
+impl Condition {
+    /// The word of the specification.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "service_started",
+            Self::Healthy => "service_healthy",
+            Self::Completed => "service_completed_successfully",
+        }
+    }
+}
+
+/// A service's need for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// What the other one must have reached.
+    pub condition: Condition,
+    /// Whether a restart of the other one restarts this one.
+    pub restart: bool,
+    /// Whether the project cannot do without it.
+    pub required: bool,
+}
+
+/// A health check.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Healthcheck {
+    /// `CMD …`, `CMD-SHELL …` or `NONE`.
+    pub test: Vec<String>,
+    /// How long one check may take.
+    pub timeout: Option<SpecDuration>,
+    /// Time between checks.
+    pub interval: Option<SpecDuration>,
+    /// Failures in a row that make it unhealthy.
+    pub retries: Option<u64>,
+    /// Time during which failures do not count.
+    pub start_period: Option<SpecDuration>,
+}
+
+/// A service's place in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attachment {
+    /// Further names in that network.
+    pub aliases: Vec<String>,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Address on the host; `None` for all.
+    pub host_ip: Option<String>,
+    /// Port in the container.
+    pub target: u16,
+    /// Port or range on the host; `None` for a free one.
+    pub published: Option<String>,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// A mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Where, in the container.
+    pub target: String,
+    /// Whether it cannot be written to.
+    pub read_only: bool,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A path of the host.
+    Bind {
+        /// Absolute path.
+        path: String,
+        /// Whether a missing path is created as a folder.
+        create: bool,
+    },
+    /// A volume by key; `None` for an anonymous one.
+    Volume(Option<String>),
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Network {
+    /// Its name on the engine.
+    pub name: String,
+    /// Driver, `None` for the engine's default.
+    pub driver: Option<String>,
+    /// Whether somebody else made it and keeps it.
+    pub external: bool,
+    /// Whether it has no way out.
+    pub internal: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Volume {
+    /// Its name on the engine.
+    pub name: String,
+    /// Whether somebody else made it and keeps it.
+    pub external: bool,
+}
+
+impl Project {
+    /// The name of a service's container.
+    #[must_use]
+    pub fn container_name(&self, service: &str) -> String {
+        let fixed = self
+            .services
+            .get(service)
+            .and_then(|found| found.container_name.clone());
+        fixed.unwrap_or_else(|| format!("{}-{service}-1", self.name))
+    }
+
+    /// Services in an order in which each comes after those it depends on; equal ones by name.
+    ///
+    /// A cycle cannot occur: [`load::project`] refuses it.
+    #[must_use]
+    pub fn start_order(&self) -> Vec<&str> {
+        let mut order: Vec<&str> = Vec::new();
+        while order.len() < self.services.len() {
+            let before = order.len();
+            for (name, service) in &self.services {
+                let is_ready = service.depends_on.keys().all(|needed| {
+                    order.contains(&needed.as_str()) || !self.services.contains_key(needed)
+                });
+                if is_ready && !order.contains(&name.as_str()) {
+                    order.push(name);
+                }
+            }
+            if order.len() == before {
+                break;
+            }
+        }
+        order
+    }
+}

@@ -1,0 +1,346 @@
+//! A [`Project`] in the canonical form of `docker compose config`, and the hash of a service.
+//!
+//! The order of keys is that of Docker Compose 2.40's own structures: it matters, because the
+//! label `com.docker.compose.config-hash` is a hash over that text.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Mount, MountSource, Network, Port, Project, Service, Volume};
+
+/// Keys that do not count for the hash of a service (Docker Compose 2.40, `ServiceHash`).
+const NOT_HASHED: [&str; 5] = ["build", "pull_policy", "scale", "depends_on", "profiles"];
+
+/// The project as one JSON value, every `$` doubled as Docker Compose prints it.
+#[must_use]
+pub fn value(project: &Project) -> Value {
+    doubled(plain(project))
+}
+
+/// The project as pretty JSON with a final line end.
+#[must_use]
+pub fn json(project: &Project) -> String {
+    format!("{:#}\n", value(project))
+}
+
+/// The project as YAML.
+///
+/// # Errors
+/// Only if the YAML writer refuses a value, which it has no reason to.
+pub fn yaml(project: &Project) -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&value(project))
+}
+
+/// What Docker Compose 2.40 writes into the label `com.docker.compose.config-hash`: SHA-256 over
+/// the compact JSON of the service, in lower-case hexadecimal digits.
+#[must_use]
+pub fn service_hash(service: &Service) -> String {
+    let Value::Object(mut map) = service_value(service) else {
+        return String::new();
+    };
+    for key in NOT_HASHED {
+        map.shift_remove(key);
+    }
+    // Go's encoder escapes these so that JSON can stand inside HTML.
+    let text = Value::Object(map)
+        .to_string()
+        .replace('&', "\\u0026")
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029");
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn plain(project: &Project) -> Value {
+    let mut top = Map::new();
+    top.insert("name".to_owned(), json!(project.name));
+    let networks = project
+        .networks
+        .iter()
+        .map(|(key, network)| (key.clone(), network_value(network)));
+    top.insert("networks".to_owned(), Value::Object(networks.collect()));
+    let services = project
+        .services
+        .iter()
+        .map(|(key, service)| (key.clone(), service_value(service)));
+    top.insert("services".to_owned(), Value::Object(services.collect()));
+    if !project.volumes.is_empty() {
+        let volumes = project
+            .volumes
+            .iter()
+            .map(|(key, volume)| (key.clone(), volume_value(volume)));
+        top.insert("volumes".to_owned(), Value::Object(volumes.collect()));
+    }
+    Value::Object(top)
+}
+
+fn doubled(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('$', "$$")),
+        Value::Array(items) => Value::Array(items.into_iter().map(doubled).collect()),
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .map(|(key, value)| (key, doubled(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+/// Collects the keys of a mapping and leaves out what is not set.
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn always(mut self, key: &str, value: Value) -> Self {
+        self.0.insert(key.to_owned(), value);
+        self
+    }
+
+    fn some(self, key: &str, value: Option<Value>) -> Self {
+        match value {
+            Some(value) => self.always(key, value),
+            None => self,
+        }
+    }
+
+    fn when(self, key: &str, is_set: bool, value: Value) -> Self {
+        if is_set {
+            self.always(key, value)
+        } else {
+            self
+        }
+    }
+
+    fn value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+fn network_value(network: &Network) -> Value {
+    Fields::default()
+        .always("name", json!(network.name))
+        .some(
+            "driver",
+            network.driver.as_ref().map(|driver| json!(driver)),
+        )
+        .always("ipam", json!({}))
+        .when("external", network.external, json!(true))
+        .when("internal", network.internal, json!(true))
+        .when("labels", !network.labels.is_empty(), json!(network.labels))
+        .value()
+}
+
+fn volume_value(volume: &Volume) -> Value {
+    Fields::default()
+        .always("name", json!(volume.name))
+        .when("external", volume.external, json!(true))
+        .value()
+}
+
+/// The service with its keys in the order of Docker Compose's own structure; `$` not doubled.
+#[must_use]
+pub fn service_value(service: &Service) -> Value {
+    let depends_on: Map<String, Value> = service
+        .depends_on
+        .iter()
+        .map(|(name, dependency)| {
+            let value = Fields::default()
+                .always("condition", json!(dependency.condition.word()))
+                .when("restart", dependency.restart, json!(true))
+                .always("required", json!(dependency.required))
+                .value();
+            (name.clone(), value)
+        })
+        .collect();
+    let networks: Map<String, Value> = service
+        .networks
+        .iter()
+        .map(|(name, attachment)| {
+            let is_plain = attachment.aliases.is_empty();
+            let value = if is_plain {
+                Value::Null
+            } else {
+                json!({ "aliases": attachment.aliases })
+            };
+            (name.clone(), value)
+        })
+        .collect();
+    let healthcheck = service.healthcheck.as_ref().map(|check| {
+        Fields::default()
+            .when("test", !check.test.is_empty(), json!(check.test))
+            .some(
+                "timeout",
+                check.timeout.map(|duration| json!(duration.to_string())),
+            )
+            .some(
+                "interval",
+                check.interval.map(|duration| json!(duration.to_string())),
+            )
+            .some("retries", check.retries.map(|number| json!(number)))
+            .some(
+                "start_period",
+                check
+                    .start_period
+                    .map(|duration| json!(duration.to_string())),
+            )
+            .value()
+    });
+    Fields::default()
+        .always("command", json!(service.command))
+        .some(
+            "container_name",
+            service.container_name.as_ref().map(|name| json!(name)),
+        )
+        .when(
+            "depends_on",
+            !depends_on.is_empty(),
+            Value::Object(depends_on),
+        )
+        .always("entrypoint", json!(service.entrypoint))
+        .when(
+            "environment",
+            !service.environment.is_empty(),
+            json!(service.environment),
+        )
+        .when("expose", !service.expose.is_empty(), json!(service.expose))
+        .some(
+            "hostname",
+            service.hostname.as_ref().map(|name| json!(name)),
+        )
+        .some("healthcheck", healthcheck)
+        .always("image", json!(service.image))
+        .when("labels", !service.labels.is_empty(), json!(service.labels))
+        .when("links", !service.links.is_empty(), json!(service.links))
+        .when("networks", !networks.is_empty(), Value::Object(networks))
+        .when(
+            "ports",
+            !service.ports.is_empty(),
+            service.ports.iter().map(port_value).collect(),
+        )
+        .some(
+            "restart",
+            service.restart.as_ref().map(|policy| json!(policy)),
+        )
+        .some(
+            "stop_grace_period",
+            service
+                .stop_grace_period
+                .map(|period| json!(period.to_string())),
+        )
+        .some(
+            "stop_signal",
+            service.stop_signal.as_ref().map(|signal| json!(signal)),
+        )
+        .some("user", service.user.as_ref().map(|user| json!(user)))
+        .when(
+            "volumes",
+            !service.volumes.is_empty(),
+            service.volumes.iter().map(mount_value).collect(),
+        )
+        .some(
+            "working_dir",
+            service.working_dir.as_ref().map(|folder| json!(folder)),
+        )
+        .value()
+}
+
+fn port_value(port: &Port) -> Value {
+    Fields::default()
+        .always("mode", json!("ingress"))
+        .some(
+            "host_ip",
+            port.host_ip.as_ref().map(|address| json!(address)),
+        )
+        .always("target", json!(port.target))
+        .some(
+            "published",
+            port.published.as_ref().map(|published| json!(published)),
+        )
+        .always("protocol", json!(port.protocol))
+        .value()
+}
+
+fn mount_value(mount: &Mount) -> Value {
+    let fields = Fields::default();
+    let (kind, source) = match &mount.source {
+        MountSource::Bind { path, .. } => ("bind", Some(json!(path))),
+        MountSource::Volume(key) => ("volume", key.as_ref().map(|key| json!(key))),
+    };
+    let fields = fields
+        .always("type", json!(kind))
+        .some("source", source)
+        .always("target", json!(mount.target))
+        .when("read_only", mount.read_only, json!(true));
+    match &mount.source {
+        MountSource::Bind { create, .. } => {
+            let bind = if *create {
+                json!({ "create_host_path": true })
+            } else {
+                json!({})
+            };
+            fields.always("bind", bind).value()
+        }
+        MountSource::Volume(_) => fields.always("volume", json!({})).value(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::load;
+
+    /// Hashes recorded from Docker Compose 2.40.3 for the same services.
+    #[test]
+    fn the_hash_is_that_of_docker_compose() {
+        let text = r#"
+services:
+  redis:
+    container_name: redis
+    command: [redis-server, --appendonly, "yes"]
+    expose: ["6379"]
+    image: redis:7.4
+    restart: always
+    volumes:
+      - {type: bind, source: /tmp/ovl/toolkit/data/redis, target: /data, bind: {create_host_path: true}}
+"#;
+        let project = load::project(text, "overleaf").unwrap();
+        assert_eq!(
+            service_hash(&project.services["redis"]),
+            "f27de94e466c475af534bf0ca645d8e3f00a75ba65e7dbc7953b44c664f9143c"
+        );
+    }
+
+    #[test]
+    fn dollars_are_doubled_and_empty_fields_left_out() {
+        let text = "services: {s: {image: i, environment: {A: 'x$y', B: null}}}";
+        let project = load::project(text, "p").unwrap();
+        insta::assert_snapshot!(json(&project), @r#"
+        {
+          "name": "p",
+          "networks": {
+            "default": {
+              "name": "p_default",
+              "ipam": {}
+            }
+          },
+          "services": {
+            "s": {
+              "command": null,
+              "entrypoint": null,
+              "environment": {
+                "A": "x$$y",
+                "B": null
+              },
+              "image": "i",
+              "networks": {
+                "default": null
+              }
+            }
+          }
+        }
+        "#);
+    }
+}

@@ -1,0 +1,413 @@
+//! The desired state of an instance: [`Settings`] and the release catalogue become a
+//! [`Deployment`], which is a Compose project plus the folders it needs, the probes that tell when
+//! each service is ready, and the facts a person wants (URL, edition).
+//!
+//! Pure: knows nothing of what exists now.
+
+mod render;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::compose;
+use crate::compose::Project;
+use crate::compose::load::LoadError;
+use crate::release::Catalogue;
+use crate::release::CatalogueError;
+use crate::release::Edition;
+use crate::release::Version;
+use crate::secret::Secret;
+use crate::settings::Settings;
+
+/// Name of mongo's replica set, as the upstream toolkit and the documentation have it.
+pub const REPLICA_SET: &str = "overleaf";
+
+/// User and group id of the application's user, `www-data` in the image.
+const APPLICATION: (u32, u32) = (33, 33);
+
+/// What one instance should be.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    /// The Compose project.
+    pub project: Project,
+    /// The instance's root folder.
+    pub root: PathBuf,
+    /// The edition.
+    pub edition: Edition,
+    /// The release.
+    pub version: Version,
+    /// Folders of the host that must exist before containers start.
+    pub folders: Vec<Folder>,
+    /// How to find out whether a service is ready, by service.
+    pub probes: BTreeMap<String, Probe>,
+    /// The replica set that mongo must be initiated as; `None` for an external or an old mongo.
+    pub replica_set: Option<ReplicaSet>,
+    /// Image references of the bundled servers, by service; empty when they are not used.
+    pub bundled_images: BTreeMap<String, String>,
+    /// Architecture that the bundled servers run on, in Go's words.
+    pub bundled_architecture: String,
+    /// URLs a person can open.
+    pub urls: Vec<String>,
+}
+
+/// A folder of the host that a container mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// The setting that names it.
+    pub setting: String,
+    /// User and group it is given to when it is made; `None` leaves that to the container.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// The replica set of the instance's mongo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaSet {
+    /// The service.
+    pub service: String,
+    /// Name of the set.
+    pub name: String,
+    /// Its only member, as the application resolves it.
+    pub member: String,
+}
+
+/// How a service shows that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// It is a mongo with a writable primary; without a replica set a standalone server counts.
+    Mongo {
+        /// Port in the container.
+        port: u16,
+        /// Whether it must be the primary of a replica set.
+        needs_replica_set: bool,
+    },
+    /// It is a redis that answers PING and has loaded its data.
+    Redis {
+        /// Port in the container.
+        port: u16,
+        /// Password, if the application is given one.
+        password: Option<Secret>,
+    },
+    /// It answers an HTTP request with status 200.
+    Http {
+        /// Port in the container.
+        port: u16,
+        /// Path of the request.
+        path: String,
+    },
+}
+
+/// Why no deployment can be made.
+#[derive(Debug, Error)]
+pub enum DeploymentError {
+    /// The release was withdrawn.
+    #[error("Overleaf {version} was withdrawn: {why}")]
+    Retracted {
+        /// The release.
+        version: Version,
+        /// Why.
+        why: String,
+    },
+    /// The release catalogue is broken.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// A template is broken.
+    #[error("a compose template does not render")]
+    Template(#[source] Box<tera::Error>),
+    /// What a template renders is not a definition.
+    #[error("the rendered definition does not hold together")]
+    Definition(#[from] LoadError),
+}
+
+/// What the command line knows and the files do not.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Tag of the bundled image that belongs to the running program.
+    pub bundled_tag: String,
+    /// Architecture of the running program in Go's words, `amd64` or `arm64`.
+    pub architecture: String,
+}
+
+/// Image reference of a bundled server.
+#[must_use]
+pub fn bundled_image(service: &str, tag: &str) -> String {
+    format!("toolkit-bundled/{service}:{tag}")
+}
+
+/// Makes the deployment that the settings ask for.
+///
+/// # Errors
+/// See [`DeploymentError`].
+pub fn make(
+    settings: &Settings,
+    catalogue: &Catalogue,
+    context: &Context,
+) -> Result<Deployment, DeploymentError> {
+    if let Some(release) = catalogue.release(&settings.version)
+        && let Some(why) = &release.retracted
+        && settings.accepted_retraction.as_deref() != Some(&settings.version.to_string())
+    {
+        return Err(DeploymentError::Retracted {
+            version: settings.version.clone(),
+            why: why.clone(),
+        });
+    }
+    let era = catalogue.era(&settings.version)?;
+    let mut text = render::Rendering::new(settings, catalogue, context)?;
+    let rendered = text
+        .render()
+        .map_err(|error| DeploymentError::Template(Box::new(error)))?;
+    let mut project = compose::load::project(&rendered, &settings.project_name)?;
+    hand_over_variables(settings, &mut project);
+    let needs_replica_set = settings.mongo.is_some() && era.needs_replica_set;
+    Ok(Deployment {
+        folders: folders(settings),
+        probes: probes(settings, &project, needs_replica_set),
+        replica_set: needs_replica_set.then(|| ReplicaSet {
+            service: "mongo".to_owned(),
+            name: REPLICA_SET.to_owned(),
+            member: "mongo:27017".to_owned(),
+        }),
+        bundled_images: text.bundled_images(),
+        bundled_architecture: context.architecture.clone(),
+        urls: urls(settings),
+        root: settings.root.clone(),
+        edition: settings.edition,
+        version: settings.version.clone(),
+        project,
+    })
+}
+
+/// Adds variables.env to the services that get it; what the definition sets itself wins.
+fn hand_over_variables(settings: &Settings, project: &mut Project) {
+    for name in ["sharelatex", "git-bridge"] {
+        let Some(service) = project.services.get_mut(name) else {
+            continue;
+        };
+        for entry in settings
+            .variables
+            .iter()
+            .filter(|entry| entry.value.is_some())
+        {
+            service
+                .environment
+                .entry(entry.name.clone())
+                .or_insert_with(|| entry.value.clone());
+        }
+    }
+}
+
+fn folders(settings: &Settings) -> Vec<Folder> {
+    let folder = |path: &PathBuf, setting: &str, owner| Folder {
+        path: path.clone(),
+        setting: setting.to_owned(),
+        owner,
+    };
+    let sharelatex = &settings.sharelatex;
+    let mut all = vec![folder(
+        &sharelatex.data_path,
+        "OVERLEAF_DATA_PATH",
+        Some(APPLICATION),
+    )];
+    if let Some(path) = &sharelatex.log_path {
+        all.push(folder(path, "OVERLEAF_LOG_PATH", Some(APPLICATION)));
+    }
+    // The images of mongo, redis and git-bridge take their folder over themselves when they start
+    // as root, each as the user that image has.
+    if let Some(mongo) = &settings.mongo {
+        all.push(folder(&mongo.data_path, "MONGO_DATA_PATH", None));
+    }
+    if let Some(redis) = &settings.redis {
+        all.push(folder(&redis.data_path, "REDIS_DATA_PATH", None));
+    }
+    if let Some(git_bridge) = &settings.git_bridge {
+        all.push(folder(&git_bridge.data_path, "GIT_BRIDGE_DATA_PATH", None));
+    }
+    all
+}
+
+fn probes(
+    settings: &Settings,
+    project: &Project,
+    needs_replica_set: bool,
+) -> BTreeMap<String, Probe> {
+    let password = [
+        "OVERLEAF_REDIS_PASS",
+        "SHARELATEX_REDIS_PASS",
+        "REDIS_PASSWORD",
+    ]
+    .into_iter()
+    .find_map(|name| settings.variable(name).filter(|value| !value.is_empty()))
+    .map(Secret::new);
+    let known = [
+        (
+            "sharelatex",
+            Probe::Http {
+                port: 80,
+                path: "/status".to_owned(),
+            },
+        ),
+        (
+            "mongo",
+            Probe::Mongo {
+                port: 27017,
+                needs_replica_set,
+            },
+        ),
+        (
+            "redis",
+            Probe::Redis {
+                port: 6379,
+                password,
+            },
+        ),
+        (
+            "git-bridge",
+            Probe::Http {
+                port: 8000,
+                path: "/status".to_owned(),
+            },
+        ),
+    ];
+    known
+        .into_iter()
+        .filter(|(service, _)| project.services.contains_key(*service))
+        .map(|(service, probe)| (service.to_owned(), probe))
+        .collect()
+}
+
+fn urls(settings: &Settings) -> Vec<String> {
+    if let Some(url) = settings
+        .variable("OVERLEAF_SITE_URL")
+        .or_else(|| settings.variable("SHARELATEX_SITE_URL"))
+        .filter(|url| !url.is_empty())
+    {
+        return vec![url.to_owned()];
+    }
+    let url = |scheme: &str, standard: &str, address: &str, port: &str| {
+        let host = match address {
+            "" | "0.0.0.0" | "::" | "127.0.0.1" => "localhost".to_owned(),
+            address if address.contains(':') => format!("[{}]", address.trim_matches(['[', ']'])),
+            address => address.to_owned(),
+        };
+        let port = if port == standard {
+            String::new()
+        } else {
+            format!(":{port}")
+        };
+        format!("{scheme}://{host}{port}")
+    };
+    match &settings.nginx {
+        Some(nginx) => vec![url("https", "443", &nginx.tls.0, &nginx.tls.1)],
+        None => {
+            let sharelatex = &settings.sharelatex;
+            vec![url("http", "80", &sharelatex.listen_ip, &sharelatex.port)]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::canonical;
+    use crate::settings::{Sources, resolve};
+    use std::path::Path;
+
+    const RC: &str = "OVERLEAF_DATA_PATH=data/overleaf\nOVERLEAF_LISTEN_IP=127.0.0.1\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_DATA_PATH=data/redis\nREDIS_IMAGE=redis:7.4\nREDIS_AOF_PERSISTENCE=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n";
+
+    fn deployment(rc: &str, variables: &str, version: &str) -> Deployment {
+        let sources = Sources {
+            root: Path::new("/srv"),
+            rc: &format!("{RC}{rc}"),
+            variables,
+            version,
+            environment: &|_| None,
+            canonical: &|path| path.to_path_buf(),
+        };
+        let (settings, _) = resolve(&sources).unwrap();
+        let context = Context {
+            bundled_tag: "abc".to_owned(),
+            architecture: "amd64".to_owned(),
+        };
+        make(&settings, &Catalogue::load().unwrap(), &context).unwrap()
+    }
+
+    fn images(deployment: &Deployment) -> String {
+        let services = deployment.project.services.values();
+        services
+            .map(|service| service.image.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn each_edition_has_its_images() {
+        for (rc, version, expected) in [
+            (
+                "",
+                "6.2.2",
+                "mongo:8.0 redis:7.4 sharelatex/sharelatex:6.2.2",
+            ),
+            (
+                "EDITION=pro\nGIT_BRIDGE_ENABLED=true\n",
+                "6.2.2",
+                "quay.io/sharelatex/git-bridge:6.2.2 mongo:8.0 redis:7.4 quay.io/sharelatex/sharelatex-pro:6.2.2",
+            ),
+            (
+                "EDITION=cep\nGIT_BRIDGE_ENABLED=true\n",
+                "6.1.2-ext-v4.1",
+                "quay.io/sharelatex/git-bridge:6.1.2 mongo:8.0 redis:7.4 overleafcep/sharelatex:6.1.2-ext-v4.1",
+            ),
+            (
+                "OVERLEAF_IMAGE_NAME=registry.local:5000/overleaf\n",
+                "6.2.2",
+                "mongo:8.0 redis:7.4 registry.local:5000/overleaf:6.2.2",
+            ),
+            (
+                "BUNDLED_SERVERS=true\n",
+                "6.2.2",
+                "toolkit-bundled/mongo:abc toolkit-bundled/redis:abc toolkit-bundled/sharelatex:abc",
+            ),
+        ] {
+            assert_eq!(images(&deployment(rc, "", version)), expected, "{rc}");
+        }
+    }
+
+    #[test]
+    fn variables_reach_the_application_beneath_what_the_definition_sets() {
+        let made = deployment("", "OVERLEAF_APP_NAME=Ours\nREDIS_PORT=1\nUNSET\n", "6.2.2");
+        let environment = &made.project.services["sharelatex"].environment;
+        assert_eq!(environment["OVERLEAF_APP_NAME"].as_deref(), Some("Ours"));
+        assert_eq!(environment["REDIS_PORT"].as_deref(), Some("6379"));
+        assert!(!environment.contains_key("UNSET"));
+        assert!(made.project.services["redis"].environment.is_empty());
+    }
+
+    #[test]
+    fn the_hash_of_the_whole_application_is_that_of_docker_compose() {
+        let made = deployment("", "OVERLEAF_APP_NAME=\"Our Overleaf Instance\"\n", "4.1.0");
+        let value = canonical::service_value(&made.project.services["sharelatex"]);
+        assert_eq!(
+            value["environment"]["SHARELATEX_MONGO_URL"],
+            "mongodb://mongo/sharelatex"
+        );
+        assert_eq!(value["volumes"][0]["target"], "/var/lib/sharelatex");
+    }
+
+    #[test]
+    fn urls_are_what_a_person_opens() {
+        assert_eq!(deployment("", "", "6.2.2").urls, ["http://localhost"]);
+        assert_eq!(
+            deployment("OVERLEAF_PORT=8080\n", "", "6.2.2").urls,
+            ["http://localhost:8080"]
+        );
+        let url = "OVERLEAF_SITE_URL=https://tex.example.org\n";
+        assert_eq!(
+            deployment("", url, "6.2.2").urls,
+            ["https://tex.example.org"]
+        );
+    }
+}

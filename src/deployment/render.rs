@@ -1,0 +1,208 @@
+//! Fills the Tera templates of `templates/compose/` with settings and release facts.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tera::{Kwargs, State, Tera};
+
+use super::{Context, DeploymentError, REPLICA_SET, bundled_image};
+use crate::release::Catalogue;
+use crate::settings::{self, Settings};
+
+/// The templates that the program carries, by the names they include each other with.
+const TEMPLATES: [(&str, &str); 6] = [
+    (
+        "project.yml.tera",
+        include_str!("../../templates/compose/project.yml.tera"),
+    ),
+    (
+        "sharelatex.yml.tera",
+        include_str!("../../templates/compose/sharelatex.yml.tera"),
+    ),
+    (
+        "mongo.yml.tera",
+        include_str!("../../templates/compose/mongo.yml.tera"),
+    ),
+    (
+        "redis.yml.tera",
+        include_str!("../../templates/compose/redis.yml.tera"),
+    ),
+    (
+        "git-bridge.yml.tera",
+        include_str!("../../templates/compose/git-bridge.yml.tera"),
+    ),
+    (
+        "nginx.yml.tera",
+        include_str!("../../templates/compose/nginx.yml.tera"),
+    ),
+];
+
+/// What the application trusts behind the TLS proxy when variables.env says nothing: the proxy's
+/// addresses on the engine's default networks.
+const TRUSTED_PROXIES: &str = "loopback,172.16.0.0/12";
+
+/// First major version of mongo whose image has `mongosh` instead of `mongo`.
+const FIRST_WITH_MONGOSH: u64 = 6;
+
+/// The values for the templates of one instance.
+pub(super) struct Rendering {
+    values: BTreeMap<&'static str, Value>,
+    bundled: BTreeMap<String, String>,
+}
+
+impl Rendering {
+    pub(super) fn new(
+        settings: &Settings,
+        catalogue: &Catalogue,
+        context: &Context,
+    ) -> Result<Self, DeploymentError> {
+        let era = catalogue.era(&settings.version)?;
+        let images = catalogue.images(settings.edition)?;
+        let mut bundled = BTreeMap::new();
+        let mut image = |service: &str, real: String| {
+            if !settings.bundled {
+                return real;
+            }
+            let reference = bundled_image(service, &context.bundled_tag);
+            bundled.insert(service.to_owned(), reference.clone());
+            reference
+        };
+        let container_name =
+            |service: &str| (!settings.names_follow_project).then_some(service.to_owned());
+        let sharelatex = &settings.sharelatex;
+        let mut values = BTreeMap::new();
+        values.insert("bundled", json!(settings.bundled));
+        values.insert(
+            "network",
+            json!(format!("{}_default", settings.project_name)),
+        );
+        values.insert(
+            "era",
+            json!({
+                "brand": era.brand,
+                "data": era.data,
+                "log": era.log,
+                "git_bridge_api": era.git_bridge_api,
+            }),
+        );
+        let name = sharelatex.image.as_ref().unwrap_or(&images.sharelatex);
+        values.insert(
+            "sharelatex",
+            json!({
+                "image": image("sharelatex", tagged(name, &settings.version.to_string())),
+                "container_name": container_name("sharelatex"),
+                "port": short_port(&sharelatex.listen_ip, &sharelatex.port, 80),
+                "data_path": sharelatex.data_path,
+                "log_path": sharelatex.log_path,
+                "compiles_path": sharelatex.data_path.join("data/compiles"),
+                "synctex_path": sharelatex.data_path.join("bin/synctex"),
+            }),
+        );
+        values.insert("sibling_socket", json!(settings.sibling_socket));
+        values.insert("mongo_url", json!(settings.mongo_url));
+        values.insert("redis_host", json!(settings.redis_host));
+        values.insert("redis_port", json!(settings.redis_port));
+        let mongo = settings.mongo.as_ref().map(|mongo| {
+            json!({
+                "image": image("mongo", mongo.image.clone()),
+                "container_name": container_name("mongo"),
+                "data_path": mongo.data_path,
+                "shell": mongo_shell(&mongo.image),
+                "replica_set": era.needs_replica_set.then_some(REPLICA_SET),
+            })
+        });
+        values.insert("mongo", json!(mongo));
+        let redis = settings.redis.as_ref().map(|redis| {
+            json!({
+                "image": image("redis", redis.image.clone()),
+                "container_name": container_name("redis"),
+                "data_path": redis.data_path,
+                "append_only": settings.redis_append_only,
+            })
+        });
+        values.insert("redis", json!(redis));
+        let (major, minor, patch) = settings.version.numbers();
+        let git_bridge = settings.git_bridge.as_ref().map(|git_bridge| {
+            let name = git_bridge.image.as_ref().or(images.git_bridge.as_ref());
+            let real = name.map(|name| tagged(name, &format!("{major}.{minor}.{patch}")));
+            json!({
+                "image": image("git-bridge", real.unwrap_or_default()),
+                "container_name": container_name("git-bridge"),
+                "data_path": git_bridge.data_path,
+                "log_level": git_bridge.log_level,
+            })
+        });
+        values.insert("git_bridge", json!(git_bridge));
+        let nginx = settings.nginx.as_ref().map(|nginx| {
+            json!({
+                "image": nginx.image,
+                "container_name": container_name("nginx"),
+                "config_path": nginx.config_path,
+                "private_key_path": nginx.private_key_path,
+                "certificate_path": nginx.certificate_path,
+                "tls_port": short_port(&nginx.tls.0, &nginx.tls.1, 443),
+                "http_port": short_port(&nginx.http.0, &nginx.http.1, 80),
+            })
+        });
+        values.insert("nginx", json!(nginx));
+        let variable = format!("{}_TRUSTED_PROXY_IPS", era.brand);
+        let trusted = settings
+            .variable(&variable)
+            .filter(|value| !value.is_empty());
+        values.insert("trusted_proxies", json!(trusted.unwrap_or(TRUSTED_PROXIES)));
+        Ok(Self { values, bundled })
+    }
+
+    /// Image references of the bundled servers, by service.
+    pub(super) fn bundled_images(self) -> BTreeMap<String, String> {
+        self.bundled
+    }
+
+    /// The definition as YAML.
+    pub(super) fn render(&mut self) -> Result<String, tera::Error> {
+        let mut tera = Tera::default();
+        tera.register_filter("yaml", quote);
+        tera.add_raw_templates(TEMPLATES)?;
+        let mut context = tera::Context::new();
+        for (name, value) in &self.values {
+            context.insert(*name, value);
+        }
+        tera.render("project.yml.tera", &context)
+    }
+}
+
+/// The filter `yaml`: a text as a double-quoted scalar. JSON's escapes are YAML's.
+fn quote(value: &str, _: Kwargs, _: &State<'_>) -> String {
+    Value::String(value.to_owned()).to_string()
+}
+
+/// An image reference; a name that already has a tag or digest is kept.
+fn tagged(name: &str, tag: &str) -> String {
+    match settings::tag(name) {
+        Some(_) => name.to_owned(),
+        None => format!("{name}:{tag}"),
+    }
+}
+
+/// `ADDRESS:PORT:TARGET`, with an IPv6 address in brackets.
+fn short_port(address: &str, port: &str, target: u16) -> String {
+    let address = address.trim_matches(['[', ']']);
+    match address {
+        "" => format!("{port}:{target}"),
+        address if address.contains(':') => format!("[{address}]:{port}:{target}"),
+        address => format!("{address}:{port}:{target}"),
+    }
+}
+
+/// The shell that the health check of this mongo image can use.
+fn mongo_shell(image: &str) -> &'static str {
+    let major = settings::tag(image)
+        .and_then(|tag| tag.split(|c: char| !c.is_ascii_digit()).next())
+        .and_then(|digits| digits.parse::<u64>().ok());
+    // A tag without a number, such as a digest, is taken for a current image.
+    if major.is_some_and(|major| major < FIRST_WITH_MONGOSH) {
+        "mongo"
+    } else {
+        "mongosh"
+    }
+}

@@ -1,0 +1,449 @@
+//! Overleaf releases and editions: what each release needs and which images an edition runs.
+//!
+//! The facts are rows of `lib/releases.toml`; a new release needs no code. Knows nothing of an
+//! installation, of files or of Docker.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+const RELEASES_TOML: &str = include_str!("../lib/releases.toml");
+
+/// Which Overleaf an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Edition {
+    /// Community Edition.
+    Community,
+    /// Server Pro.
+    ServerPro,
+    /// CEP, the community's extended edition.
+    Extended,
+}
+
+impl Edition {
+    /// The word used in `EDITION` and in the data files.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Community => "ce",
+            Self::ServerPro => "pro",
+            Self::Extended => "cep",
+        }
+    }
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Community => "Community Edition",
+            Self::ServerPro => "Server Pro",
+            Self::Extended => "CEP",
+        })
+    }
+}
+
+/// The text is not one of `ce`, `pro`, `cep`.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("`{0}` is not an edition; use `ce`, `pro` or `cep`")]
+pub struct EditionError(pub String);
+
+impl FromStr for Edition {
+    type Err = EditionError;
+
+    fn from_str(text: &str) -> Result<Self, EditionError> {
+        match text {
+            "ce" => Ok(Self::Community),
+            "pro" => Ok(Self::ServerPro),
+            "cep" => Ok(Self::Extended),
+            other => Err(EditionError(other.to_owned())),
+        }
+    }
+}
+
+/// The version of one Overleaf release, `6.2.2`, `6.0.0-RC2` or `5.5.1-with-texlive-full`.
+///
+/// Ordered by its three numbers; a release candidate comes before its release. An image suffix
+/// such as `-with-texlive-full` or `-ext-v4.1` does not count in the order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version {
+    major: u64,
+    minor: u64,
+    patch: u64,
+    suffix: String,
+}
+
+/// The text is not a version.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("`{0}` is not an Overleaf version; write it as `6.2.2`")]
+pub struct VersionError(pub String);
+
+impl Version {
+    /// A version from its three numbers, without a suffix.
+    #[must_use]
+    pub fn new(major: u64, minor: u64, patch: u64) -> Self {
+        Self {
+            major,
+            minor,
+            patch,
+            suffix: String::new(),
+        }
+    }
+
+    /// The three numbers, for comparisons with the catalogue.
+    #[must_use]
+    pub fn numbers(&self) -> (u64, u64, u64) {
+        (self.major, self.minor, self.patch)
+    }
+
+    fn candidate(&self) -> Option<u64> {
+        self.suffix
+            .strip_prefix("-RC")
+            .map(|number| number.parse().unwrap_or(0))
+    }
+}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let rank = |version: &Self| version.candidate().map_or((1, 0), |number| (0, number));
+        self.numbers()
+            .cmp(&other.numbers())
+            .then_with(|| rank(self).cmp(&rank(other)))
+            // Keeps the order consistent with equality; image suffixes have no order of their own.
+            .then_with(|| self.suffix.cmp(&other.suffix))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}.{}.{}{}",
+            self.major, self.minor, self.patch, self.suffix
+        )
+    }
+}
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let refuse = || VersionError(text.to_owned());
+        let (numbers, suffix) = match text.find('-') {
+            Some(at) => text.split_at(at),
+            None => (text, ""),
+        };
+        let parsed: Vec<u64> = numbers
+            .split('.')
+            .map(|number| {
+                let is_plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+                if is_plain {
+                    number.parse().map_err(|_| refuse())
+                } else {
+                    Err(refuse())
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        let &[major, minor, patch] = parsed.as_slice() else {
+            return Err(refuse());
+        };
+        if !(suffix.is_empty() || is_known_suffix(suffix)) {
+            return Err(refuse());
+        }
+        Ok(Self {
+            major,
+            minor,
+            patch,
+            suffix: suffix.to_owned(),
+        })
+    }
+}
+
+/// Release candidates, the full TeX Live images of Community Edition, and CEP's own tags.
+fn is_known_suffix(suffix: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let rest = suffix.strip_suffix("-with-texlive-full").unwrap_or(suffix);
+    rest.is_empty()
+        || rest.strip_prefix("-RC").is_some_and(digits)
+        || rest.strip_prefix("-ext-v").is_some_and(|tail| {
+            !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        })
+}
+
+/// What one release needs, as `lib/releases.toml` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The release.
+    pub version: Version,
+    /// Why it was withdrawn, if it was.
+    pub retracted: Option<String>,
+    /// Variables without which it refuses to start.
+    pub needs: Vec<String>,
+}
+
+/// What changed inside the container at a release and holds from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Era {
+    /// Prefix of the variables: `SHARELATEX` or `OVERLEAF`.
+    pub brand: String,
+    /// Data folder in the `sharelatex` container.
+    pub data: String,
+    /// Log folder in the `sharelatex` container.
+    pub log: String,
+    /// Where git-bridge finds the application's internal API.
+    pub git_bridge_api: String,
+    /// Whether the application needs mongo to be a replica set.
+    pub needs_replica_set: bool,
+}
+
+/// Image names of an edition, without tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditionImages {
+    /// The application.
+    pub sharelatex: String,
+    /// The git integration; not every edition has one.
+    pub git_bridge: Option<String>,
+}
+
+/// All that is known about releases.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    releases: Vec<Release>,
+    eras: Vec<(Version, Era)>,
+    images: Vec<(Edition, EditionImages)>,
+}
+
+/// The shipped catalogue does not hold together. A test loads it, so no user sees this.
+#[derive(Debug, Error)]
+pub enum CatalogueError {
+    /// The file is not the TOML that is expected.
+    #[error("`lib/releases.toml` does not have the expected form")]
+    Form(#[from] toml::de::Error),
+    /// A version in the file is not a version.
+    #[error("`lib/releases.toml` has a bad version")]
+    Version(#[from] VersionError),
+    /// An edition in the file is not an edition.
+    #[error("`lib/releases.toml` has a bad edition")]
+    Edition(#[from] EditionError),
+    /// The file lacks the rows for something.
+    #[error("`lib/releases.toml` has no {what}")]
+    Missing {
+        /// What is not there.
+        what: String,
+    },
+}
+
+impl Catalogue {
+    /// Loads the catalogue that the program carries.
+    ///
+    /// # Errors
+    /// The embedded file is not well-formed; a unit test keeps this from happening.
+    pub fn load() -> Result<Self, CatalogueError> {
+        file::parse(RELEASES_TOML)
+    }
+
+    /// What is known about exactly this release, by its three numbers.
+    #[must_use]
+    pub fn release(&self, version: &Version) -> Option<&Release> {
+        self.releases
+            .iter()
+            .find(|release| release.version.numbers() == version.numbers())
+    }
+
+    /// The conventions inside the container at this release.
+    ///
+    /// # Errors
+    /// The catalogue has no era that starts at or before the release.
+    pub fn era(&self, version: &Version) -> Result<&Era, CatalogueError> {
+        self.eras
+            .iter()
+            .rev()
+            .find(|(since, _)| since.numbers() <= version.numbers())
+            .map(|(_, era)| era)
+            .ok_or_else(|| CatalogueError::Missing {
+                what: format!("era for {version}"),
+            })
+    }
+
+    /// The image names of an edition.
+    ///
+    /// # Errors
+    /// The catalogue has no row for the edition.
+    pub fn images(&self, edition: Edition) -> Result<&EditionImages, CatalogueError> {
+        self.images
+            .iter()
+            .find(|(of, _)| *of == edition)
+            .map(|(_, images)| images)
+            .ok_or_else(|| CatalogueError::Missing {
+                what: format!("images for {edition}"),
+            })
+    }
+}
+
+/// The form of `lib/releases.toml`.
+mod file {
+    use super::{
+        Catalogue, CatalogueError, Deserialize, EditionImages, Era, FromStr, Release, Version,
+    };
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        release: Vec<ReleaseRow>,
+        images: Vec<ImagesRow>,
+        era: Vec<EraRow>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(
+        dead_code,
+        reason = "the later stages of an upgrade read the remaining columns"
+    )]
+    struct ReleaseRow {
+        version: String,
+        date: Option<String>,
+        mongo: Option<String>,
+        mongo_min: Option<String>,
+        fcv_min: Option<String>,
+        redis: Option<String>,
+        stop: Option<bool>,
+        why: Option<String>,
+        retracted: Option<String>,
+        needs: Option<Vec<String>>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ImagesRow {
+        edition: String,
+        sharelatex: String,
+        git_bridge: Option<String>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct EraRow {
+        since: String,
+        brand: String,
+        data: String,
+        log: String,
+        git_bridge_api: String,
+        mongo_replica_set: bool,
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Catalogue, CatalogueError> {
+        let file: File = toml::from_str(text)?;
+        let mut releases = Vec::new();
+        for row in file.release {
+            releases.push(Release {
+                version: Version::from_str(&row.version)?,
+                retracted: row.retracted,
+                needs: row.needs.unwrap_or_default(),
+            });
+        }
+        let mut eras = Vec::new();
+        for row in file.era {
+            let era = Era {
+                brand: row.brand,
+                data: row.data,
+                log: row.log,
+                git_bridge_api: row.git_bridge_api,
+                needs_replica_set: row.mongo_replica_set,
+            };
+            eras.push((Version::from_str(&row.since)?, era));
+        }
+        let mut images = Vec::new();
+        for row in file.images {
+            let names = EditionImages {
+                sharelatex: row.sharelatex,
+                git_bridge: row.git_bridge,
+            };
+            images.push((row.edition.parse()?, names));
+        }
+        Ok(Catalogue {
+            releases,
+            eras,
+            images,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn versions_are_ordered_as_versions() {
+        let ascending = [
+            "4.2.9",
+            "5.0.1",
+            "5.0.11",
+            "6.0.0-RC2",
+            "6.0.0-RC12",
+            "6.0.0",
+            "6.2.2",
+            "6.10.0",
+        ];
+        for pair in ascending.windows(2) {
+            assert!(version(pair[0]) < version(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_versions() {
+        for text in [
+            "",
+            "4.1",
+            "6.2.2 ",
+            " 6.2.2",
+            "6.2.2\r",
+            "6.2.x",
+            "6.2.2-foo",
+            "6..2",
+            "-RC",
+        ] {
+            assert_eq!(text.parse::<Version>(), Err(VersionError(text.to_owned())));
+        }
+        assert_eq!(version("6.1.2-ext-v4.1").to_string(), "6.1.2-ext-v4.1");
+        assert_eq!(version("5.0.0-RC1-with-texlive-full").numbers(), (5, 0, 0));
+    }
+
+    #[test]
+    fn the_shipped_catalogue_loads_and_is_sorted() {
+        let catalogue = Catalogue::load().unwrap();
+        assert!(
+            catalogue
+                .releases
+                .is_sorted_by(|a, b| a.version < b.version)
+        );
+        assert!(catalogue.eras.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(
+            catalogue
+                .release(&version("5.0.1"))
+                .unwrap()
+                .retracted
+                .is_some()
+        );
+        assert!(catalogue.release(&version("5.0.11")).is_none());
+        for edition in [Edition::Community, Edition::ServerPro, Edition::Extended] {
+            catalogue.images(edition).unwrap();
+        }
+        assert_eq!(
+            catalogue.era(&version("4.2.9")).unwrap().brand,
+            "SHARELATEX"
+        );
+        assert_eq!(catalogue.era(&version("6.2.2")).unwrap().brand, "OVERLEAF");
+    }
+}
