@@ -28,4 +28,5 @@ pub mod interpolation;
 pub mod labels;
 pub mod release;
 pub mod secret;
+pub mod servers;
 pub mod settings;
