@@ -3,6 +3,30 @@
 //! This page is the codemap, in the order in which data flows. Each module says what it is for and
 //! what it must not know; `tests/it/layers.rs` holds the table of who may use whom.
 //!
+//! # The way of the data
+//!
+//! 1. [`settings`] reads `config/overleaf.rc`, `config/variables.env` and `config/version` into
+//!    [`settings::Settings`]; every value knows its file and line. [`interpolation`] is the grammar
+//!    of `$NAME`; [`seed`] writes the files of a new instance.
+//! 2. [`release`] knows what each Overleaf release needs, from `lib/releases.toml`.
+//! 3. [`compose`] is the Compose Specification: definitions in, canonical form and hashes out.
+//! 4. [`deployment`] makes the desired state out of 1 to 3 and the templates.
+//! 5. [`engine`] is the container engine in our verbs, [`host`] the door to this machine, [`probe`]
+//!    asks a running service whether it is ready; [`observe`] takes a snapshot, whose types are in
+//!    [`observed`].
+//! 6. [`plan`] compares desired and observed: pure, deterministic, each step with its cause.
+//! 7. [`apply`] carries a plan out and reports [`event`]s; [`diagnosis`] knows what failures mean.
+//! 8. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
+//!
+//! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
+//! [`labels`] and [`secret`] are leaves.
+//!
+//! # Invariants
+//!
+//! - Every change goes observe → plan → apply; `--dry-run` stops before apply.
+//! - The operator's files are never executed, and never rewritten without being told.
+//! - Only [`ui`] prints, only [`cli`] reads the environment, only [`host`] touches the machine.
+//!
 //! # Glossary
 //!
 //! | word | meaning |
@@ -22,11 +46,24 @@
 //! | Event | a fact reported while working |
 //! | Instance | one installation: a root folder with config and data |
 
+pub mod apply;
+pub mod bundled;
+pub mod cli;
 pub mod compose;
 pub mod deployment;
+pub mod diagnosis;
+pub mod engine;
+pub mod event;
+pub mod host;
 pub mod interpolation;
 pub mod labels;
+pub mod observe;
+pub mod observed;
+pub mod plan;
+pub mod probe;
 pub mod release;
 pub mod secret;
+pub mod seed;
 pub mod servers;
 pub mod settings;
+pub mod ui;

@@ -1,3 +1,7 @@
-//! The program; its command line follows.
+//! The program: hands the command line to the library and gives back its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    toolkit::cli::main()
+}

@@ -1,0 +1,397 @@
+//! Carries a plan out: one step after the other, each repeatable, reporting events. Knows nothing
+//! of configuration files or of how events are shown.
+
+pub mod waiting;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::bundled;
+use crate::bundled::BundledError;
+use crate::compose::Service;
+use crate::compose::canonical;
+use crate::deployment::Deployment;
+use crate::deployment::ReplicaSet;
+use crate::engine::ContainerRequest;
+use crate::engine::Engine;
+use crate::engine::EngineError;
+use crate::engine::NetworkPlace;
+use crate::event::Event;
+use crate::event::Reporter;
+use crate::host;
+use crate::host::HostError;
+use crate::host::interrupt::Interrupt;
+use crate::labels;
+use crate::observed::ContainerState;
+use crate::observed::Readiness;
+use crate::plan::Action;
+use crate::plan::Plan;
+use crate::probe;
+use crate::probe::InitiateError;
+use waiting::ServiceFailure;
+
+/// How long one question to mongo may take while its replica set is initiated.
+const MONGO_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Exit code of a container that the engine killed after its grace period.
+const KILLED: i64 = 137;
+
+/// What a step needs of the world.
+pub struct Work<'a, E> {
+    /// The engine.
+    pub engine: &'a E,
+    /// The desired state.
+    pub deployment: &'a Deployment,
+    /// Where events go.
+    pub reporter: Reporter<'a>,
+    /// Tells when the operator wants to stop.
+    pub interrupt: &'a Interrupt,
+    /// When waiting ends.
+    pub deadline: Instant,
+    /// The running program, from which the bundled images are made.
+    pub program: &'a Path,
+}
+
+/// Why a plan was not carried out.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// A step failed.
+    #[error("cannot {title}")]
+    Step {
+        /// What the step does.
+        title: String,
+        /// How many steps are done.
+        done: usize,
+        /// How many steps the plan has.
+        steps: usize,
+        /// Why it failed.
+        #[source]
+        source: Box<StepError>,
+    },
+    /// A service does not do what it should.
+    #[error(transparent)]
+    Service(#[from] Box<ServiceFailure>),
+    /// The operator wanted to stop.
+    #[error("interrupted")]
+    Interrupted {
+        /// Exit code that tells it.
+        exit_code: u8,
+        /// How many steps are done.
+        done: usize,
+        /// How many steps the plan has.
+        steps: usize,
+    },
+}
+
+/// Why a single step failed.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The engine did not do it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// This machine did not do it.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The bundled images cannot be made.
+    #[error(transparent)]
+    Bundled(#[from] BundledError),
+    /// Mongo does not initiate its replica set.
+    #[error(transparent)]
+    Initiate(#[from] InitiateError),
+    /// A service does not do what it should.
+    #[error(transparent)]
+    Service(#[from] Box<ServiceFailure>),
+    /// The plan names something that the deployment does not have.
+    #[error("the plan does not fit the deployment: it has no `{0}`")]
+    Foreign(String),
+    /// The operator wanted to stop.
+    #[error("interrupted")]
+    Interrupted(u8),
+}
+
+impl<E: Engine> Work<'_, E> {
+    /// Carries out every step.
+    ///
+    /// # Errors
+    /// The first step that fails ends the work; what is done stays done and is not repeated by the
+    /// next plan.
+    pub async fn apply(&self, plan: &Plan) -> Result<(), ApplyError> {
+        let steps = plan.steps.len();
+        (self.reporter)(Event::Started { steps });
+        for (done, step) in plan.steps.iter().enumerate() {
+            if let Some(exit_code) = self.interrupt.exit_code() {
+                return Err(ApplyError::Interrupted {
+                    exit_code,
+                    done,
+                    steps,
+                });
+            }
+            let title = step.action.to_string();
+            let number = done + 1;
+            let begun = Instant::now();
+            (self.reporter)(Event::StepStarted {
+                number,
+                steps,
+                title: title.clone(),
+                cause: step.cause.clone(),
+            });
+            let outcome = tokio::select! {
+                outcome = self.step(&step.action) => outcome,
+                exit_code = self.interrupt.asked_twice() => Err(StepError::Interrupted(exit_code)),
+            };
+            match outcome {
+                Ok(()) => {
+                    let elapsed = begun.elapsed();
+                    (self.reporter)(Event::StepFinished {
+                        number,
+                        steps,
+                        title,
+                        elapsed,
+                    });
+                }
+                Err(StepError::Interrupted(exit_code)) => {
+                    return Err(ApplyError::Interrupted {
+                        exit_code,
+                        done,
+                        steps,
+                    });
+                }
+                Err(StepError::Service(failure)) => return Err(ApplyError::Service(failure)),
+                Err(source) => {
+                    return Err(ApplyError::Step {
+                        title,
+                        done,
+                        steps,
+                        source: Box::new(source),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn step(&self, action: &Action) -> Result<(), StepError> {
+        match action {
+            Action::CreateFolder { path, owner } => self.create_folder(path, *owner),
+            Action::LoadBundledImages { images } => {
+                let archive = bundled::archive(self.program, images)?;
+                self.until_asked(self.engine.load(archive)).await
+            }
+            Action::PullImage { reference } => {
+                let progress = |done, total| {
+                    (self.reporter)(Event::Transfer {
+                        what: reference.clone(),
+                        done,
+                        total,
+                    });
+                };
+                self.until_asked(self.engine.pull(reference, &progress))
+                    .await
+            }
+            Action::CreateNetwork { key, .. } => self.create_network(key).await,
+            Action::CreateContainer { service, name } => self.create_container(service, name).await,
+            Action::StartContainer { name, .. } => Ok(self.engine.start(name).await?),
+            Action::AwaitCondition {
+                service,
+                name,
+                condition,
+            } => waiting::condition(self, service, name, *condition).await,
+            Action::InitiateReplicaSet(set) => self.initiate(set).await,
+            Action::StopContainer {
+                service,
+                name,
+                grace,
+            } => self.stop(service, name, *grace).await,
+            Action::RemoveContainer { name, .. } => Ok(self.engine.remove(name).await?),
+            Action::RemoveNetwork { id, .. } => Ok(self.engine.remove_network(id).await?),
+        }
+    }
+
+    /// A transfer ends at the first request to stop: the engine keeps what is whole.
+    async fn until_asked(
+        &self,
+        transfer: impl Future<Output = Result<(), EngineError>>,
+    ) -> Result<(), StepError> {
+        tokio::select! {
+            outcome = transfer => Ok(outcome?),
+            exit_code = self.interrupt.asked() => Err(StepError::Interrupted(exit_code)),
+        }
+    }
+
+    fn create_folder(&self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), StepError> {
+        host::create_folder(path, 0o755)?;
+        let Some(owner) = owner else { return Ok(()) };
+        if let Err(error) = host::give_to(path, owner) {
+            // Without root the container takes the folder over itself when it starts.
+            let text = format!("{error}; the container does it when it starts");
+            (self.reporter)(Event::Note { text });
+        }
+        Ok(())
+    }
+
+    fn own_labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (
+                labels::PROJECT.to_owned(),
+                self.deployment.project.name.clone(),
+            ),
+            (
+                labels::INSTANCE.to_owned(),
+                self.deployment.root.display().to_string(),
+            ),
+            (
+                labels::TOOLKIT_VERSION.to_owned(),
+                env!("CARGO_PKG_VERSION").to_owned(),
+            ),
+        ])
+    }
+
+    async fn create_network(&self, key: &str) -> Result<(), StepError> {
+        let networks = &self.deployment.project.networks;
+        let network = networks
+            .get(key)
+            .ok_or_else(|| StepError::Foreign(key.to_owned()))?;
+        // Engines before API 1.44 make a second network of the same name without a word.
+        if !self.engine.networks(&network.name).await?.is_empty() {
+            return Ok(());
+        }
+        let mut all = self.own_labels();
+        all.insert(labels::NETWORK.to_owned(), key.to_owned());
+        all.extend(network.labels.clone());
+        self.engine.create_network(network, &all).await?;
+        Ok(())
+    }
+
+    async fn create_container(&self, service: &str, name: &str) -> Result<(), StepError> {
+        let project = &self.deployment.project;
+        let foreign = |what: &str| StepError::Foreign(what.to_owned());
+        let definition = project
+            .services
+            .get(service)
+            .ok_or_else(|| foreign(service))?;
+        let mut networks = Vec::new();
+        for (key, attachment) in &definition.networks {
+            let network = project.networks.get(key).ok_or_else(|| foreign(key))?;
+            let found = self.engine.networks(&network.name).await?;
+            let found = found.first().ok_or_else(|| EngineError::Missing {
+                what: format!("network: {}", network.name),
+            })?;
+            let mut aliases = vec![name.to_owned(), service.to_owned()];
+            aliases.extend(attachment.aliases.iter().cloned());
+            aliases.dedup();
+            let (id, name) = (found.id.clone(), network.name.clone());
+            networks.push(NetworkPlace { name, id, aliases });
+        }
+        let labels = self.container_labels(service, definition).await?;
+        let request = ContainerRequest {
+            name,
+            service_name: service,
+            service: definition,
+            networks,
+            labels,
+        };
+        self.engine.create_container(&request).await?;
+        Ok(())
+    }
+
+    async fn container_labels(
+        &self,
+        name: &str,
+        service: &Service,
+    ) -> Result<BTreeMap<String, String>, EngineError> {
+        let needs = service.depends_on.iter().map(|(needed, dependency)| {
+            format!(
+                "{needed}:{}:{}",
+                dependency.condition.word(),
+                dependency.restart
+            )
+        });
+        let needs: Vec<String> = needs.collect();
+        let image = self.engine.image(&service.image).await?;
+        let mut all = self.own_labels();
+        for (key, value) in [
+            (labels::SERVICE, name.to_owned()),
+            (labels::CONTAINER_NUMBER, "1".to_owned()),
+            (labels::ONE_OFF, "False".to_owned()),
+            (labels::CONFIG_HASH, canonical::service_hash(service)),
+            (labels::DEPENDS_ON, needs.join(",")),
+            (
+                labels::WORKING_DIR,
+                self.deployment.root.display().to_string(),
+            ),
+            (
+                labels::IMAGE,
+                image.map(|image| image.id).unwrap_or_default(),
+            ),
+        ] {
+            all.insert(key.to_owned(), value);
+        }
+        if self.deployment.bundled_images.contains_key(name) {
+            all.insert(labels::BUNDLED.to_owned(), "true".to_owned());
+        }
+        all.extend(service.labels.clone());
+        Ok(all)
+    }
+
+    /// Initiates the set unless it is, and waits for the primary.
+    async fn initiate(&self, set: &ReplicaSet) -> Result<(), StepError> {
+        let name = self.deployment.project.container_name(&set.service);
+        waiting::until(
+            self,
+            &set.service,
+            &name,
+            "a writable primary",
+            async |container| {
+                let Some(probe) = self.deployment.probes.get(&set.service) else {
+                    return Ok(None);
+                };
+                let Some(address) = crate::observe::address(&self.deployment.project, container)
+                else {
+                    return Ok(Some("it has no address yet".to_owned()));
+                };
+                match probe::ask(probe, address, MONGO_DEADLINE).await {
+                    Readiness::Ready => Ok(None),
+                    Readiness::NotReady { because } => Ok(Some(because)),
+                    Readiness::NotInitiated => {
+                        let crate::deployment::Probe::Mongo { port, .. } = probe else {
+                            return Ok(None);
+                        };
+                        let target = SocketAddr::new(address, *port);
+                        probe::initiate(set, target, MONGO_DEADLINE).await?;
+                        Ok(Some("it has just been initiated".to_owned()))
+                    }
+                }
+            },
+        )
+        .await
+    }
+
+    async fn stop(&self, service: &str, name: &str, grace: Duration) -> Result<(), StepError> {
+        self.engine.stop(name, grace).await?;
+        let Some(container) = self.engine.container(name).await? else {
+            return Ok(());
+        };
+        let ContainerState::Exited { exit_code } = container.state else {
+            return Ok(());
+        };
+        if exit_code == KILLED {
+            let text = format!(
+                "`{service}` was killed after {} s; it did not stop by itself",
+                grace.as_secs()
+            );
+            (self.reporter)(Event::Warning { text });
+        } else if service == "sharelatex" && !matches!(exit_code, 0 | 2) {
+            // A clean stop of this image ends with 2: Overleaf's init exits so after SIGTERM.
+            let text = format!(
+                "`{service}` stopped with exit code {exit_code}: the last edits may not have reached mongo and are still in redis"
+            );
+            (self.reporter)(Event::Warning { text });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,312 @@
+//! The command line: parses what was typed, wires the layers, turns errors into exit codes. The
+//! only module that reads the environment, the current directory and the arguments.
+
+pub mod commands;
+pub mod error;
+pub mod exit;
+pub mod instance;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::compose::SpecDuration;
+use crate::host;
+use crate::ui::{Color, Format, Manners, Progress, Ui};
+use error::CommandError;
+
+/// Bring up and look after a self-hosted Overleaf
+#[derive(Debug, Parser)]
+#[command(
+    name = "toolkit",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(commands::init::Args),
+    Quickstart(commands::quickstart::Args),
+    Up(commands::up::Args),
+    Plan(commands::plan::Args),
+    #[command(visible_alias = "ps")]
+    Status(commands::status::Args),
+    Stop(commands::stop::Args),
+    Start(commands::start::Args),
+    Restart(commands::restart::Args),
+    Down(commands::down::Args),
+    Compose(commands::compose::Args),
+    Serve(commands::serve::Args),
+}
+
+/// Flags that every command understands.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Folder that holds config/ and data/ [default: the nearest one upward with config/overleaf.rc]
+    #[arg(long, global = true, value_name = "DIR", env = "TOOLKIT_ROOT")]
+    root: Option<PathBuf>,
+    /// How answers are written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    format: FormatArg,
+    /// How progress is shown
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "HOW",
+        default_value = "auto"
+    )]
+    progress: ProgressArg,
+    /// When colour is used
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    color: ColorArg,
+    /// Say less on stderr
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Accept ordinary questions
+    #[arg(short, long, global = true)]
+    yes: bool,
+    /// Never ask: a question is an error that names the flag which answers it
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Show the plan and change nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// How long to wait for another run on the same instance
+    #[arg(long, global = true, value_name = "DURATION", default_value = "0s")]
+    lock_wait: SpecDuration,
+    /// How long to wait until the services are ready
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10m")]
+    timeout: SpecDuration,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum FormatArg {
+    Text,
+    Json,
+    /// Only for `compose config`
+    Yaml,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProgressArg {
+    Auto,
+    Tty,
+    Plain,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What every command gets: the user interface and the flags that concern all.
+#[derive(Debug)]
+pub struct Session {
+    /// The user interface.
+    pub ui: Ui,
+    /// The folder that `--root` or `TOOLKIT_ROOT` names.
+    pub root: Option<PathBuf>,
+    /// The current folder.
+    pub current_folder: PathBuf,
+    /// What `DOCKER_HOST` says.
+    pub docker_host: Option<String>,
+    /// Whether nobody can or may be asked.
+    pub no_input: bool,
+    /// Whether nothing may be changed.
+    pub dry_run: bool,
+    /// Whether the answer is wanted as YAML.
+    pub yaml: bool,
+    /// How long to wait for another run.
+    pub lock_wait: Duration,
+    /// How long to wait for readiness.
+    pub timeout: Duration,
+}
+
+/// Runs the program with the arguments and the environment of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os().collect()))
+}
+
+fn run(arguments: Vec<OsString>) -> u8 {
+    let cli = match parse(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, mistakes to stderr; a closed stream is no failure.
+            let _ = error.print();
+            return if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::DONE
+            };
+        }
+    };
+    let session = match session(&cli.global) {
+        Ok(session) => session,
+        Err(error) => {
+            Ui::new(Manners::default()).fail(&error.failure);
+            return error.failure.exit_code;
+        }
+    };
+    match dispatch(&cli.command, &session) {
+        Ok(code) => code,
+        Err(error) => {
+            session.ui.fail(&error.failure);
+            error.failure.exit_code
+        }
+    }
+}
+
+fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The definition of the command line, for help texts, completions and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+fn session(global: &GlobalArgs) -> Result<Session, CommandError> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| variable(name));
+    let is_utf8 = |locale: String| locale.to_lowercase().replace('-', "").contains("utf8");
+    let manners = Manners {
+        format: match global.format {
+            FormatArg::Json => Format::Json,
+            FormatArg::Text | FormatArg::Yaml => Format::Text,
+        },
+        progress: match global.progress {
+            ProgressArg::Auto => Progress::Auto,
+            ProgressArg::Tty => Progress::Tty,
+            ProgressArg::Plain => Progress::Plain,
+            ProgressArg::None => Progress::None,
+        },
+        color: match global.color {
+            ColorArg::Auto => Color::Auto,
+            ColorArg::Always => Color::Always,
+            ColorArg::Never => Color::Never,
+        },
+        no_color: variable("NO_COLOR").is_some(),
+        unicode: locale.is_some_and(is_utf8),
+        quiet: global.quiet,
+        verbosity: global.verbose,
+    };
+    let current_folder = std::env::current_dir().context("the current folder is gone")?;
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+    Ok(Session {
+        ui: Ui::new(manners),
+        root: global.root.clone(),
+        current_folder,
+        docker_host: variable("DOCKER_HOST"),
+        no_input: global.no_input || global.yes || !is_terminal,
+        dry_run: global.dry_run,
+        yaml: global.format == FormatArg::Yaml,
+        lock_wait: global.lock_wait.0,
+        timeout: global.timeout.0,
+    })
+}
+
+/// The value of an environment variable of the process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the layers below are handed this look-up"
+)]
+#[must_use]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The whole environment of the process, for a bundled server.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a bundled server is configured by its container's environment"
+)]
+fn whole_environment() -> std::collections::BTreeMap<String, String> {
+    std::env::vars().collect()
+}
+
+/// Runs a future to its end on a runtime of its own.
+fn wait<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no runtime can be started")?;
+    let outcome = runtime.block_on(future);
+    // Drivers leave watchers behind that have nothing left to say.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
+    match command {
+        Command::Init(args) => commands::init::run(args, session),
+        Command::Quickstart(args) => wait(commands::quickstart::run(args, session)),
+        Command::Up(args) => wait(commands::up::run(args, session)),
+        Command::Plan(args) => wait(commands::plan::run(args, session)),
+        Command::Status(args) => wait(commands::status::run(args, session)),
+        Command::Stop(args) => wait(commands::stop::run(args, session)),
+        Command::Start(args) => wait(commands::start::run(args, session)),
+        Command::Restart(args) => wait(commands::restart::run(args, session)),
+        Command::Down(args) => wait(commands::down::run(args, session)),
+        Command::Compose(args) => commands::compose::run(args, session),
+        Command::Serve(args) => wait(commands::serve::run(args, whole_environment())),
+    }
+}
+
+/// The state folder of an instance.
+fn state_folder(root: &std::path::Path) -> PathBuf {
+    root.join(".toolkit")
+}
+
+/// The time now, as the user interface wants it.
+fn now() -> time::OffsetDateTime {
+    host::now()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,13 @@
+//! One file per command: what it accepts, and a short `run` that wires the layers.
+
+pub mod compose;
+pub mod down;
+pub mod init;
+pub mod plan;
+pub mod quickstart;
+pub mod restart;
+pub mod serve;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod up;

@@ -1,0 +1,31 @@
+//! `toolkit down`: removes containers and network, keeps the data.
+
+use super::super::instance::Then;
+use super::super::{Session, error::CommandError, exit, instance};
+use crate::observe;
+use crate::plan;
+
+/// Stop and remove the containers and the network; all data is kept
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  toolkit down\n  toolkit down --dry-run")]
+pub struct Args {}
+
+/// Removes what `up` made on the engine.
+///
+/// # Errors
+/// The engine cannot be asked, or a step fails.
+pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let instance = instance::load(session)?;
+    let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
+    let engine = instance::engine(session).await?;
+    let project = &instance.deployment.project;
+    let observed = observe::containers_and_networks(&engine, project).await?;
+    instance::ours(&instance, &observed)?;
+    let plan = plan::down(project, &observed);
+    if instance::shown_only(session, &plan) {
+        return Ok(exit::DONE);
+    }
+    instance::carry_out(session, "down", &instance, &engine, &plan, Then::Return).await?;
+    instance::conclude(session, "down", &plan, "down; all data is kept");
+    Ok(exit::DONE)
+}

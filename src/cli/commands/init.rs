@@ -1,0 +1,167 @@
+//! `toolkit init`: writes the configuration of a new instance.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::super::{Session, error::CommandError, exit};
+use crate::host;
+use crate::release::{Edition, Version};
+use crate::seed::{self, Wishes};
+use crate::settings;
+
+/// Write the configuration of a new instance into config/
+///
+/// Writes config/overleaf.rc, config/variables.env and config/version with fresh secrets. Nothing
+/// that exists is overwritten.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  toolkit init\n  toolkit init --edition pro --site-url https://tex.example.org --no-input\n  toolkit init --root /srv/overleaf --port 8080 --bundled"
+)]
+pub struct Args {
+    /// Edition: ce, pro or cep [default: ce]
+    #[arg(long, value_name = "EDITION")]
+    edition: Option<Edition>,
+    /// Overleaf release [default: the newest this program knows]
+    #[arg(long, value_name = "RELEASE")]
+    release: Option<Version>,
+    /// Address of this machine that the site listens on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Port that the site listens on [default: 80]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// URL under which people open the site
+    #[arg(long, value_name = "URL")]
+    site_url: Option<String>,
+    /// Compose project; other names than `overleaf` also name the containers [default: overleaf]
+    #[arg(long, value_name = "NAME")]
+    project_name: Option<String>,
+    /// Turn the git integration on (Server Pro and CEP)
+    #[arg(long)]
+    git_bridge: bool,
+    /// Deploy the bundled servers instead of the Overleaf images
+    #[arg(long)]
+    bundled: bool,
+}
+
+impl Args {
+    fn wishes(&self) -> Wishes {
+        Wishes {
+            edition: self.edition,
+            release: self.release.clone(),
+            listen: self.listen.clone(),
+            port: self.port,
+            site_url: self.site_url.clone(),
+            project_name: self.project_name.clone(),
+            git_bridge: self.git_bridge,
+            bundled: self.bundled,
+        }
+    }
+}
+
+/// Writes the files that are not there.
+///
+/// # Errors
+/// The instance exists and flags ask for something else, or a file cannot be written.
+pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let root = session
+        .root
+        .clone()
+        .unwrap_or_else(|| session.current_folder.clone());
+    let root = host::canonical(&session.current_folder.join(root));
+    let mut wishes = args.wishes();
+    let exists = host::exists(&root.join(settings::RC_FILE));
+    if exists && wishes != Wishes::default() {
+        return Err(CommandError::new(
+            "INIT_EXISTS",
+            exit::FAILED,
+            "this instance is configured already",
+        )
+        .because(format!(
+            "`{}` exists, and init never overwrites",
+            root.join(settings::RC_FILE).display()
+        ))
+        .state("nothing was changed")
+        .fix("change the values in that file, or start elsewhere with --root DIR"));
+    }
+    if !exists && !session.no_input && wishes == Wishes::default() {
+        ask(&mut wishes)?;
+    }
+    if session.dry_run {
+        for name in seed::missing(&root) {
+            session.ui.answer(&format!("write {name}\n"));
+        }
+        return Ok(exit::DONE);
+    }
+    let written = write(session, &root, &wishes)?;
+    if session.ui.is_json() {
+        let data = serde_json::json!({ "root": root, "written": written });
+        session.ui.document("toolkit.init/v1", &data, &[]);
+    } else if !written.is_empty() {
+        session.ui.say(
+            "next: look at config/overleaf.rc and config/variables.env, then run `toolkit up`",
+        );
+    }
+    Ok(exit::DONE)
+}
+
+/// Writes what is missing and says what it does with each file.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(
+    session: &Session,
+    root: &Path,
+    wishes: &Wishes,
+) -> Result<Vec<&'static str>, CommandError> {
+    let outcome = seed::write(root, wishes)?;
+    for (name, is_new) in &outcome {
+        let what = if *is_new { "wrote" } else { "kept" };
+        session.ui.say(&format!("{what} {name}"));
+    }
+    Ok(outcome
+        .into_iter()
+        .filter(|(_, is_new)| *is_new)
+        .map(|(name, _)| name)
+        .collect())
+}
+
+/// Asks for what most people decide; Enter takes the default.
+fn ask(wishes: &mut Wishes) -> Result<(), CommandError> {
+    let editions = [Edition::Community, Edition::ServerPro, Edition::Extended];
+    let chosen = dialoguer::Select::new()
+        .with_prompt("Edition")
+        .items(editions.map(|edition| edition.to_string()))
+        .default(0)
+        .interact()
+        .map_err(unanswered)?;
+    wishes.edition = editions.get(chosen).copied();
+    let listen: String = dialoguer::Input::new()
+        .with_prompt(
+            "Address the site listens on (127.0.0.1: this machine only, 0.0.0.0: every network)",
+        )
+        .default("127.0.0.1".to_owned())
+        .validate_with(|text: &String| text.parse::<std::net::IpAddr>().map(|_| ()))
+        .interact_text()
+        .map_err(unanswered)?;
+    wishes.listen = Some(listen);
+    let port: u16 = dialoguer::Input::new()
+        .with_prompt("Port")
+        .default(80)
+        .interact_text()
+        .map_err(unanswered)?;
+    wishes.port = Some(port);
+    Ok(())
+}
+
+fn unanswered(error: dialoguer::Error) -> CommandError {
+    let dialoguer::Error::IO(cause) = error;
+    if cause.kind() == ErrorKind::Interrupted {
+        return CommandError::new("INTERRUPTED", 130, "stopped on request")
+            .state("nothing was changed");
+    }
+    CommandError::new("NO_ANSWER", exit::USAGE, "a question was not answered")
+        .because(cause.to_string())
+        .state("nothing was changed")
+        .fix("answer by flags: --edition, --listen, --port, or take the defaults with --no-input")
+}

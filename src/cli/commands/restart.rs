@@ -1,0 +1,40 @@
+//! `toolkit restart`: stops and starts.
+
+use super::super::instance::Then;
+use super::super::{Session, error::CommandError, exit, instance};
+use crate::observe;
+use crate::plan;
+
+/// Stop and start the containers and wait until they answer
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  toolkit restart\n  toolkit restart sharelatex\n  toolkit restart --dry-run"
+)]
+pub struct Args {
+    /// Services to restart; all when none is named
+    services: Vec<String>,
+}
+
+/// Stops and starts services in the order of their dependencies.
+///
+/// # Errors
+/// A service is unknown or has no container, something stands in the way, a step fails, or a
+/// service does not become ready.
+pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let instance = instance::load(session)?;
+    instance::known(&instance, &args.services)?;
+    let _lock = instance::lock_unless_dry(session, &instance.root, "restart").await?;
+    let engine = instance::engine(session).await?;
+    let observed = observe::everything(&engine, &instance.deployment).await?;
+    let services = instance::wanted(&instance, &args.services);
+    instance::have_containers(&observed, &services)?;
+    instance::check(&instance.deployment, &observed)?;
+    let plan = plan::restart(&instance.deployment, &observed, &args.services);
+    if instance::shown_only(session, &plan) {
+        return Ok(exit::DONE);
+    }
+    let then = Then::AwaitReady(&services);
+    instance::carry_out(session, "restart", &instance, &engine, &plan, then).await?;
+    instance::conclude(session, "restart", &plan, "restarted and ready");
+    Ok(exit::DONE)
+}

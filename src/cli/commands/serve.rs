@@ -1,0 +1,135 @@
+//! `toolkit serve`: runs one bundled server inside its container.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use super::super::{error::CommandError, exit};
+use crate::host::interrupt::Interrupt;
+use crate::servers::{git_bridge, mongo, redis, sharelatex};
+
+/// Ports of the servers, those of the containers they stand in for.
+const SITE: u16 = 80;
+const API: u16 = 3000;
+const HISTORY: u16 = 3100;
+const GIT_BRIDGE: u16 = 8000;
+const MONGO: u16 = 27017;
+const REDIS: u16 = 6379;
+
+/// Run a bundled server; this is what the containers of `up --bundled` do
+///
+/// The bundled servers stand in for the images of Overleaf, MongoDB, Redis and git-bridge where no
+/// registry can be reached. They are small programs of this project and are not Overleaf.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  toolkit serve redis --appendonly yes --dir /tmp/data --port 7000\n  toolkit serve mongo --check   # 0 when the server on this machine answers"
+)]
+pub struct Args {
+    /// Which server
+    #[arg(value_enum)]
+    server: Server,
+    /// Ask the running server whether it answers, and run none
+    #[arg(long)]
+    check: bool,
+    /// Arguments as the real server takes them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Server {
+    Sharelatex,
+    Mongo,
+    Redis,
+    GitBridge,
+}
+
+/// Runs the server until it is asked to stop, or checks the one that runs.
+///
+/// # Errors
+/// The arguments are wrong, a port cannot be had, or the server fails.
+pub async fn run(args: &Args, environment: BTreeMap<String, String>) -> Result<u8, CommandError> {
+    // `--check` behind the arguments of the definition means the same.
+    if args.check || args.arguments.iter().any(|argument| argument == "--check") {
+        return Ok(if check(args.server).await {
+            exit::DONE
+        } else {
+            exit::FAILED
+        });
+    }
+    let interrupt = Interrupt::listen()
+        .map_err(|error| anyhow::Error::new(error).context("signals cannot be handled"))?;
+    let shutdown = async move {
+        interrupt.asked().await;
+    };
+    let log = std::io::stdout();
+    let root = PathBuf::from("/");
+    match args.server {
+        Server::Mongo => {
+            let parsed = mongo::Options::from_arguments(&args.arguments, Path::new("/data/db"));
+            let (mut options, port) = parsed.map_err(|error| usage(&error))?;
+            // The name under which the other containers know this one.
+            options.address = format!("mongo:{port}");
+            let listener = listen(port).await?;
+            mongo::serve(listener, options, shutdown, log)
+                .await
+                .map_err(|error| failed(&error))?;
+        }
+        Server::Redis => {
+            let parsed = redis::Options::from_arguments(&args.arguments, Path::new("/data"));
+            let (options, port) = parsed.map_err(|error| usage(&error))?;
+            let listener = listen(port).await?;
+            redis::serve(listener, options, shutdown, log)
+                .await
+                .map_err(|error| failed(&error))?;
+        }
+        Server::GitBridge => {
+            let listener = listen(GIT_BRIDGE).await?;
+            let options = git_bridge::Options { environment, root };
+            let served = git_bridge::serve(listener, options, shutdown, log).await;
+            served.map_err(|error| failed(&error))?;
+        }
+        Server::Sharelatex => {
+            let listeners = sharelatex::Listeners {
+                site: listen(SITE).await?,
+                api: listen(API).await?,
+                history: listen(HISTORY).await?,
+            };
+            let options = sharelatex::Options::new(environment, root);
+            return Ok(sharelatex::serve(listeners, options, shutdown, log).await);
+        }
+    }
+    Ok(exit::DONE)
+}
+
+async fn check(server: Server) -> bool {
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match server {
+        Server::Mongo => mongo::is_answering(local(MONGO)).await,
+        Server::Redis => redis::is_answering(local(REDIS)).await,
+        Server::Sharelatex => sharelatex::is_answering(local(SITE)).await,
+        Server::GitBridge => git_bridge::is_answering(local(GIT_BRIDGE)).await,
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener, CommandError> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
+    Ok(listener.with_context(|| format!("port {port} cannot be had"))?)
+}
+
+fn usage(error: &dyn std::error::Error) -> CommandError {
+    CommandError::new("SERVE_USAGE", exit::USAGE, error.to_string())
+}
+
+fn failed(error: &dyn std::error::Error) -> CommandError {
+    let mut failure = CommandError::new("SERVE_FAILED", exit::FAILED, error.to_string());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        failure = failure.because(cause.to_string());
+        source = cause.source();
+    }
+    failure
+}

@@ -1,0 +1,41 @@
+//! `toolkit stop`: stops what runs.
+
+use super::super::instance::Then;
+use super::super::{Session, error::CommandError, exit, instance};
+use crate::observe;
+use crate::plan;
+
+/// Stop the containers and keep them
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  toolkit stop\n  toolkit stop sharelatex\n  toolkit stop --dry-run"
+)]
+pub struct Args {
+    /// Services to stop; all when none is named
+    services: Vec<String>,
+}
+
+/// Stops services, those that depend on others first.
+///
+/// # Errors
+/// A service is unknown, the engine cannot be asked, or a step fails.
+pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let instance = instance::load(session)?;
+    instance::known(&instance, &args.services)?;
+    let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
+    let engine = instance::engine(session).await?;
+    let project = &instance.deployment.project;
+    let observed = observe::containers_and_networks(&engine, project).await?;
+    let plan = plan::stop(project, &observed, &args.services);
+    if instance::shown_only(session, &plan) {
+        return Ok(exit::DONE);
+    }
+    instance::carry_out(session, "stop", &instance, &engine, &plan, Then::Return).await?;
+    instance::conclude(
+        session,
+        "stop",
+        &plan,
+        "stopped; the containers and all data are kept",
+    );
+    Ok(exit::DONE)
+}

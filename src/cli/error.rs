@@ -1,0 +1,320 @@
+//! Every error of the layers below becomes a [`CommandError`] here, so that identifiers, exit
+//! codes, wording and next commands are found in one place.
+
+use std::error::Error;
+use std::path::Path;
+
+use super::exit;
+use crate::apply::ApplyError;
+use crate::apply::StepError;
+use crate::apply::waiting::{FailureKind, ServiceFailure};
+use crate::bundled::BundledError;
+use crate::deployment::DeploymentError;
+use crate::engine::EngineError;
+use crate::host::HostError;
+use crate::host::lock::LockError;
+use crate::plan::obstacle::Obstacle;
+use crate::settings::SettingsError;
+use crate::settings::problem::Problem;
+use crate::ui::failure::{Failure, Fix};
+use crate::ui::words;
+
+/// What a command ends with when it cannot do its work.
+#[derive(Debug, Clone)]
+pub struct CommandError {
+    /// The failure as it is shown; boxed by the caller's `Result` size.
+    pub failure: Box<Failure>,
+}
+
+impl CommandError {
+    /// A failure with an identifier, an exit code and a message.
+    #[must_use]
+    pub fn new(id: &str, exit_code: u8, message: impl Into<String>) -> Self {
+        let failure = Failure {
+            id: id.to_owned(),
+            exit_code,
+            message: message.into(),
+            ..Failure::default()
+        };
+        Self {
+            failure: Box::new(failure),
+        }
+    }
+
+    /// Adds why.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.failure.causes.push(cause.into());
+        self
+    }
+
+    /// Adds what stands.
+    #[must_use]
+    pub fn state(mut self, state: impl Into<String>) -> Self {
+        self.failure.state = Some(state.into());
+        self
+    }
+
+    /// Adds what to do next, in words.
+    #[must_use]
+    pub fn fix(mut self, text: impl Into<String>) -> Self {
+        self.failure.fixes.push(Fix::text(text));
+        self
+    }
+
+    /// Adds what to do next, as a command.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.failure.fixes.push(Fix::command(command));
+        self
+    }
+
+    /// Adds the causes of an error, outermost first.
+    #[must_use]
+    fn chain(mut self, error: &dyn Error) -> Self {
+        let mut source = error.source();
+        while let Some(cause) = source {
+            self.failure.causes.push(cause.to_string());
+            source = cause.source();
+        }
+        self
+    }
+}
+
+/// Problems of the operator's files, with the lines they stand on.
+#[must_use]
+pub fn of_problems(
+    problems: Vec<Problem>,
+    line_of: &dyn Fn(&Path, usize) -> Option<String>,
+) -> CommandError {
+    let number = problems.len();
+    let mut error = CommandError::new(
+        "CONFIG_INVALID",
+        exit::CONFIGURATION,
+        format!("the configuration has {}", words::count(number, "problem")),
+    )
+    .state("nothing was changed");
+    error.failure.problems = problems
+        .into_iter()
+        .map(|problem| {
+            let line = problem
+                .place
+                .as_ref()
+                .and_then(|at| line_of(&at.file, at.line));
+            (problem, line)
+        })
+        .collect();
+    error
+}
+
+/// What stands in the way of an `up`.
+#[must_use]
+pub fn of_obstacles(obstacles: &[Obstacle]) -> CommandError {
+    let Some((first, others)) = obstacles.split_first() else {
+        return CommandError::new(
+            "BUG",
+            exit::BUG,
+            "an obstacle was reported that is not there",
+        );
+    };
+    let mut error = CommandError::new(first.id, exit::CHECK, first.text.clone())
+        .because(first.because.clone())
+        .state("nothing was changed")
+        .fix(first.fix.clone());
+    for other in others {
+        error = error
+            .because(format!("[{}] {}: {}", other.id, other.text, other.because))
+            .fix(other.fix.clone());
+    }
+    error
+}
+
+impl From<anyhow::Error> for CommandError {
+    fn from(error: anyhow::Error) -> Self {
+        let failure = Self::new("INTERNAL", exit::BUG, error.to_string());
+        failure.chain(error.as_ref())
+    }
+}
+
+impl From<HostError> for CommandError {
+    fn from(error: HostError) -> Self {
+        Self::new("FILE", exit::FAILED, error.to_string()).chain(&error)
+    }
+}
+
+impl From<SettingsError> for CommandError {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Invalid(problems) => of_problems(problems, &|_, _| None),
+            SettingsError::Catalogue(_) => {
+                Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
+            }
+        }
+    }
+}
+
+impl From<DeploymentError> for CommandError {
+    fn from(error: DeploymentError) -> Self {
+        match &error {
+            DeploymentError::Retracted { version, .. } => {
+                let fix = format!(
+                    "write another release into config/version, or OVERLEAF_SKIP_RETRACTION_CHECK={version} into config/overleaf.rc"
+                );
+                Self::new("RELEASE_RETRACTED", exit::CONFIGURATION, error.to_string())
+                    .state("nothing was changed")
+                    .fix(fix)
+            }
+            DeploymentError::Definition(_) => {
+                Self::new("DEFINITION", exit::CONFIGURATION, error.to_string()).chain(&error)
+            }
+            DeploymentError::Catalogue(_) | DeploymentError::Template(_) => {
+                Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
+            }
+        }
+    }
+}
+
+impl From<LockError> for CommandError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held { owner } => {
+                let held = Self::new("LOCKED", exit::LOCKED, "another run works on this instance");
+                let held = match owner {
+                    Some(owner) => held.because(format!(
+                        "`toolkit {}` (pid {}) holds the lock since {}",
+                        owner.command, owner.process, owner.since
+                    )),
+                    None => held,
+                };
+                held.state("this run changed nothing")
+                    .fix("wait for it to end, or let this run wait: --lock-wait 5m")
+            }
+            LockError::Host(error) => error.into(),
+        }
+    }
+}
+
+impl From<EngineError> for CommandError {
+    fn from(error: EngineError) -> Self {
+        let message = error.to_string();
+        match error {
+            EngineError::Unreachable { cause, .. } => {
+                Self::new("ENGINE_UNREACHABLE", exit::UNREACHABLE, message)
+                    .because(cause)
+                    .fix("start the engine (`systemctl start docker`), or point DOCKER_HOST at one")
+            }
+            EngineError::Denied { endpoint } => {
+                Self::new("ENGINE_DENIED", exit::UNREACHABLE, message)
+                    .because(format!("opening `{endpoint}` is not permitted"))
+                    .fix("run as root, or add this user to the group `docker` and log in again")
+            }
+            EngineError::Endpoint { cause, .. } => {
+                Self::new("ENGINE_ENDPOINT", exit::UNREACHABLE, message).fix(cause)
+            }
+            EngineError::Missing { .. } => Self::new("ENGINE_MISSING", exit::FAILED, message),
+            EngineError::NameTaken { message: words, .. } => {
+                Self::new("NAME_TAKEN", exit::FAILED, message).because(words)
+            }
+            EngineError::ImageUnavailable { reference, message: words } => {
+                Self::new("IMAGE_UNAVAILABLE", exit::FAILED, message)
+                    .because(words)
+                    .fix(format!("check the name in config/overleaf.rc and the release in config/version: `{reference}`"))
+                    .fix("for Server Pro, log in to its registry first; without a registry, try `toolkit up --bundled`")
+            }
+            EngineError::RegistryUnreachable { message: words, .. } => {
+                Self::new("REGISTRY_UNREACHABLE", exit::UNREACHABLE, message)
+                    .because(words)
+                    .fix("check the network, load the image by hand, or try the bundled servers: toolkit up --bundled")
+            }
+            EngineError::PortTaken { message: words, .. } => {
+                Self::new("PORT_TAKEN", exit::CHECK, message)
+                    .because(words)
+                    .fix("free the port, or set OVERLEAF_PORT in config/overleaf.rc to another one")
+            }
+            EngineError::Refused { message: words, .. } => {
+                Self::new("ENGINE_REFUSED", exit::FAILED, message).because(words)
+            }
+            EngineError::Broken { cause, .. } => {
+                Self::new("ENGINE_BROKEN", exit::UNREACHABLE, message).because(cause)
+            }
+        }
+    }
+}
+
+impl From<BundledError> for CommandError {
+    fn from(error: BundledError) -> Self {
+        Self::new("BUNDLED_IMAGES", exit::FAILED, error.to_string()).chain(&error)
+    }
+}
+
+impl From<ApplyError> for CommandError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Step {
+                title,
+                done,
+                steps,
+                source,
+            } => {
+                let inner = Self::from(*source);
+                let mut outer = inner;
+                outer.failure.message = format!("cannot {title}: {}", outer.failure.message);
+                outer.state(standing(done, steps))
+            }
+            ApplyError::Service(failure) => of_service(&failure),
+            ApplyError::Interrupted {
+                exit_code,
+                done,
+                steps,
+            } => Self::new("INTERRUPTED", exit_code, "stopped on request")
+                .state(standing(done, steps))
+                .fix("the same command goes on from here"),
+        }
+    }
+}
+
+impl From<StepError> for CommandError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Engine(error) => error.into(),
+            StepError::Host(error) => error.into(),
+            StepError::Bundled(error) => error.into(),
+            StepError::Service(failure) => of_service(&failure),
+            StepError::Initiate(ref cause) => {
+                Self::new("REPLICA_SET", exit::FAILED, error.to_string()).chain(cause)
+            }
+            StepError::Foreign(_) => Self::new("BUG", exit::BUG, error.to_string()),
+            StepError::Interrupted(exit_code) => {
+                Self::new("INTERRUPTED", exit_code, "stopped on request")
+            }
+        }
+    }
+}
+
+fn standing(done: usize, steps: usize) -> String {
+    match (done, steps) {
+        (_, 0) => "the plan is carried out; the services go on starting".to_owned(),
+        (0, _) => "nothing was changed".to_owned(),
+        (done, steps) => format!(
+            "{done} of {} done; the rest is untouched",
+            words::count(steps, "step")
+        ),
+    }
+}
+
+fn of_service(failure: &ServiceFailure) -> CommandError {
+    let (id, exit_code) = match failure.kind {
+        FailureKind::NotInTime { .. } => ("SERVICE_NOT_READY", exit::NOT_READY),
+        _ => ("SERVICE_FAILED", exit::FAILED),
+    };
+    let mut error = CommandError::new(id, exit_code, failure.to_string());
+    if let FailureKind::NotInTime { because, .. } = &failure.kind {
+        error = error.because(because.clone());
+    }
+    error.failure.log.clone_from(&failure.log);
+    match &failure.diagnosis {
+        Some(known) => error = error.because(known.text.clone()).fix(known.fix.clone()),
+        None => error = error.fix(format!("read its log: docker logs {}", failure.container)),
+    }
+    error.state("the containers made so far stay; `toolkit up` goes on from here")
+}

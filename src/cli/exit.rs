@@ -1,0 +1,22 @@
+//! Exit codes. Documented in the README, never reused.
+
+/// Done, or nothing to do.
+pub const DONE: u8 = 0;
+/// Failed; what is left standing was printed.
+pub const FAILED: u8 = 1;
+/// Usage, or an answer is needed and no one can be asked.
+pub const USAGE: u8 = 2;
+/// Configuration invalid.
+pub const CONFIGURATION: u8 = 3;
+/// Differences found.
+pub const DIFFERENCES: u8 = 4;
+/// A check failed.
+pub const CHECK: u8 = 6;
+/// Another run holds the lock.
+pub const LOCKED: u8 = 7;
+/// The engine, or a store, cannot be reached.
+pub const UNREACHABLE: u8 = 8;
+/// Not ready within the deadline.
+pub const NOT_READY: u8 = 9;
+/// A bug in the toolkit.
+pub const BUG: u8 = 70;

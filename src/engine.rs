@@ -1,0 +1,235 @@
+//! The container engine in our verbs.
+//!
+//! [`docker`] speaks to a real engine, [`memory`] behaves like a small one for tests; both pass the
+//! same contract. Knows nothing of plans or the user interface.
+
+pub mod docker;
+pub mod memory;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use thiserror::Error;
+
+use crate::compose::Network as NetworkDefinition;
+use crate::compose::Service;
+use crate::observed::Container;
+use crate::observed::EngineFacts;
+use crate::observed::Image;
+use crate::observed::Network;
+
+/// An archive that is sent while it is being made.
+pub type ArchiveStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// Is told the bytes done so far, and in all where known.
+pub type Transferred<'a> = &'a (dyn Fn(u64, Option<u64>) + Sync);
+
+/// What a container is made of.
+#[derive(Debug, Clone)]
+pub struct ContainerRequest<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Name of its service.
+    pub service_name: &'a str,
+    /// Its definition.
+    pub service: &'a Service,
+    /// Ids of the networks it joins, by name; aliases beside them.
+    pub networks: Vec<NetworkPlace>,
+    /// Its labels, those of the definition included.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A container's place in a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkPlace {
+    /// Name of the network.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Names of the container in it.
+    pub aliases: Vec<String>,
+}
+
+/// A published port and the container that publishes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortHolder {
+    /// Name of the container.
+    pub container: String,
+    /// Compose project of the container; empty without one.
+    pub project: String,
+    /// Address on the host; empty for all.
+    pub host_ip: String,
+    /// Port on the host.
+    pub port: u16,
+}
+
+/// What the engine did not do.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// There is no engine at the endpoint.
+    #[error("no container engine answers at `{endpoint}`")]
+    Unreachable {
+        /// Where it was looked for.
+        endpoint: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// This user may not talk to the engine.
+    #[error("this user may not use the container engine at `{endpoint}`")]
+    Denied {
+        /// The socket.
+        endpoint: String,
+    },
+    /// The endpoint is of a kind that this program does not speak.
+    #[error("`{endpoint}` is not an endpoint that can be used")]
+    Endpoint {
+        /// What `DOCKER_HOST` says.
+        endpoint: String,
+        /// Why not.
+        cause: String,
+    },
+    /// What was asked for does not exist.
+    #[error("the engine has no {what}")]
+    Missing {
+        /// What.
+        what: String,
+    },
+    /// The name is in use.
+    #[error("the engine refuses {what}: the name is in use")]
+    NameTaken {
+        /// What was to be made.
+        what: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// No registry has the image, or not for this user.
+    #[error("image `{reference}` cannot be pulled")]
+    ImageUnavailable {
+        /// The image.
+        reference: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// The registry does not answer.
+    #[error("the registry of image `{reference}` does not answer")]
+    RegistryUnreachable {
+        /// The image.
+        reference: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// A host port is taken.
+    #[error("a port that `{container}` publishes is taken")]
+    PortTaken {
+        /// The container.
+        container: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// The engine refuses.
+    #[error("the engine refuses to {doing}")]
+    Refused {
+        /// What was tried.
+        doing: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// The conversation with the engine broke down.
+    #[error("the engine did not answer properly while asked to {doing}")]
+    Broken {
+        /// What was tried.
+        doing: String,
+        /// What went wrong.
+        cause: String,
+    },
+}
+
+/// A container engine. Every call may be repeated.
+pub trait Engine: Sync {
+    /// Where it is, in words for a person.
+    fn endpoint(&self) -> String;
+
+    /// What it says about itself.
+    fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
+
+    /// The containers of a Compose project, whatever they do, by service and name.
+    fn project_containers(
+        &self,
+        project: &str,
+    ) -> impl Future<Output = Result<Vec<Container>, EngineError>> + Send;
+
+    /// The container with this name or id.
+    fn container(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Container>, EngineError>> + Send;
+
+    /// All host ports that running containers publish.
+    fn published_ports(&self) -> impl Future<Output = Result<Vec<PortHolder>, EngineError>> + Send;
+
+    /// All networks of this name.
+    fn networks(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Vec<Network>, EngineError>> + Send;
+
+    /// The image a reference means.
+    fn image(
+        &self,
+        reference: &str,
+    ) -> impl Future<Output = Result<Option<Image>, EngineError>> + Send;
+
+    /// Pulls an image from its registry.
+    fn pull(
+        &self,
+        reference: &str,
+        progress: Transferred<'_>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Whether the registry of an image answers and has it; nothing is pulled.
+    fn is_in_registry(&self, reference: &str) -> impl Future<Output = bool> + Send;
+
+    /// Loads the images of an archive in the form of `docker save`.
+    fn load(&self, archive: ArchiveStream) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Makes a network and gives its id.
+    fn create_network(
+        &self,
+        network: &NetworkDefinition,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Removes a network; one that is gone already is no error.
+    fn remove_network(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Makes a container and gives its id.
+    fn create_container(
+        &self,
+        request: &ContainerRequest<'_>,
+    ) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Starts a container; one that runs already is no error.
+    fn start(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Stops a container, killing it after `grace`; a stopped or missing one is no error.
+    fn stop(
+        &self,
+        name: &str,
+        grace: Duration,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Removes a stopped container; one that is gone already is no error.
+    fn remove(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// The last lines a container wrote, oldest first.
+    fn log_tail(
+        &self,
+        name: &str,
+        lines: usize,
+    ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+}

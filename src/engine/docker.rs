@@ -1,0 +1,335 @@
+//! The engine behind the Docker Engine API, through bollard. The only module that names bollard.
+
+mod convert;
+mod failure;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkCreateRequest};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
+    InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
+};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::{
+    ArchiveStream, ContainerRequest, Engine, EngineError, NetworkDefinition, PortHolder,
+    Transferred,
+};
+use crate::labels;
+use crate::observed::{Container, EngineFacts, Image, Network};
+use failure::failure;
+
+/// Where an engine listens when nothing else is said.
+const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
+/// The newest API that this program was written against. A newer engine is asked in this one.
+const NEWEST_API: (u32, u32) = (1, 53);
+
+/// For calls that answer only after a long work: loading an image, stopping a container.
+const LONG: Duration = Duration::from_secs(6 * 3600);
+
+/// A pull without a sign of life for so long is given up; the engine itself retries for a minute.
+const PULL_SILENCE: Duration = Duration::from_secs(90);
+
+/// A connection to an engine.
+#[derive(Debug, Clone)]
+pub struct DockerEngine {
+    client: Docker,
+    endpoint: String,
+    facts: EngineFacts,
+}
+
+impl DockerEngine {
+    /// Connects to the engine that `DOCKER_HOST` names, or to the one on the usual socket, and
+    /// agrees on an API version.
+    ///
+    /// # Errors
+    /// No engine answers there, or it may not be used.
+    pub async fn connect(docker_host: Option<&str>) -> Result<Self, EngineError> {
+        let endpoint = docker_host
+            .filter(|host| !host.is_empty())
+            .unwrap_or(DEFAULT_ENDPOINT);
+        let failed = |error| failure(endpoint, "connect", error);
+        let client = Docker::connect_with_host(endpoint).map_err(failed)?;
+        // Today's bollard sends no version at all; the call keeps a later one, which does, right.
+        let client = client.negotiate_version().await.map_err(failed)?;
+        let version = client.version().await.map_err(failed)?;
+        let facts = convert::facts(version);
+        let pinned = facts.api.min(NEWEST_API);
+        let prefix = format!("/v{}.{}", pinned.0, pinned.1);
+        let client = client.with_request_modifier(move |request| with_version(request, &prefix));
+        Ok(Self {
+            client,
+            endpoint: endpoint.to_owned(),
+            facts,
+        })
+    }
+
+    fn failure(&self, doing: &str, error: bollard::errors::Error) -> EngineError {
+        failure(&self.endpoint, doing, error)
+    }
+
+    fn patient(&self) -> Docker {
+        self.client.clone().with_timeout(LONG)
+    }
+}
+
+/// Puts the API version in front of the path, unless it is there already.
+fn with_version(mut request: bollard::BollardRequest, prefix: &str) -> bollard::BollardRequest {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if path.starts_with("/v1.") {
+        return request;
+    }
+    let mut parts = request.uri().clone().into_parts();
+    if let Ok(versioned) = format!("{prefix}{path}").parse() {
+        parts.path_and_query = Some(versioned);
+        if let Ok(uri) = hyper::Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+fn filter(key: &str, value: String) -> HashMap<String, Vec<String>> {
+    HashMap::from([(key.to_owned(), vec![value])])
+}
+
+impl Engine for DockerEngine {
+    fn endpoint(&self) -> String {
+        self.endpoint.clone()
+    }
+
+    async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        Ok(self.facts.clone())
+    }
+
+    async fn project_containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
+        let filters = filter("label", format!("{}={project}", labels::PROJECT));
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = self.client.list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| self.failure("list containers", error))?;
+        let ids: Vec<String> = listed
+            .into_iter()
+            .filter_map(|summary| summary.id)
+            .collect();
+        let inspected = futures_util::future::try_join_all(ids.iter().map(|id| self.container(id)));
+        // One that is gone between the two calls is left out.
+        let mut containers: Vec<Container> = inspected.await?.into_iter().flatten().collect();
+        containers.retain(|container| {
+            container
+                .labels
+                .get(labels::ONE_OFF)
+                .is_none_or(|value| value != "True")
+        });
+        containers.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
+        Ok(containers)
+    }
+
+    async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
+        match self
+            .client
+            .inspect_container(name, None::<InspectContainerOptions>)
+            .await
+        {
+            Ok(inspected) => Ok(Some(convert::container(inspected))),
+            Err(error) => failure::unless_missing(self.failure("inspect a container", error)),
+        }
+    }
+
+    async fn published_ports(&self) -> Result<Vec<PortHolder>, EngineError> {
+        let options = ListContainersOptionsBuilder::new().build();
+        let listed = self.client.list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| self.failure("list containers", error))?;
+        Ok(listed.into_iter().flat_map(convert::port_holders).collect())
+    }
+
+    async fn networks(&self, name: &str) -> Result<Vec<Network>, EngineError> {
+        let filters = filter("name", name.to_owned());
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let listed = self.client.list_networks(Some(options)).await;
+        let listed = listed.map_err(|error| self.failure("list networks", error))?;
+        // The engine's filter also finds names that only contain this one.
+        let networks = listed.into_iter().map(convert::network);
+        Ok(networks.filter(|network| network.name == name).collect())
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        match self.client.inspect_image(reference).await {
+            Ok(image) => Ok(Some(Image {
+                id: image.id.unwrap_or_default(),
+                architecture: image.architecture.unwrap_or_default(),
+            })),
+            Err(error) => failure::unless_missing(self.failure("inspect an image", error)),
+        }
+    }
+
+    async fn pull(&self, reference: &str, progress: Transferred<'_>) -> Result<(), EngineError> {
+        // Without a tag the engine would pull all tags of the repository.
+        let tagged = match crate::settings::tag(reference) {
+            Some(_) => reference.to_owned(),
+            None => format!("{reference}:latest"),
+        };
+        let options = CreateImageOptionsBuilder::new().from_image(&tagged).build();
+        let mut stream = Box::pin(self.patient().create_image(Some(options), None, None));
+        let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        loop {
+            let Ok(next) = tokio::time::timeout(PULL_SILENCE, stream.next()).await else {
+                let message = format!("no sign of life for {} s", PULL_SILENCE.as_secs());
+                let reference = reference.to_owned();
+                return Err(EngineError::RegistryUnreachable { reference, message });
+            };
+            let Some(item) = next else { return Ok(()) };
+            let info = item.map_err(|error| failure::of_pull(&self.endpoint, reference, error))?;
+            if let Some(message) = info.error_detail.and_then(|detail| detail.message) {
+                return Err(failure::of_pull_message(reference, message));
+            }
+            let detail = info
+                .progress_detail
+                .map(|detail| (detail.current, detail.total));
+            if let (Some(id), Some((Some(current), Some(total)))) = (info.id, detail) {
+                let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
+                layers.insert(id, (bytes(current), bytes(total)));
+                let done = layers.values().map(|(done, _)| done).sum();
+                progress(done, Some(layers.values().map(|(_, total)| total).sum()));
+            }
+        }
+    }
+
+    async fn is_in_registry(&self, reference: &str) -> bool {
+        self.client
+            .inspect_registry_image(reference, None)
+            .await
+            .is_ok()
+    }
+
+    async fn load(&self, archive: ArchiveStream) -> Result<(), EngineError> {
+        let options = ImportImageOptionsBuilder::new().quiet(true).build();
+        let client = self.patient();
+        let answers = client.import_image_stream(options, archive, None);
+        let loaded: Result<Vec<_>, _> = answers.try_collect().await;
+        loaded
+            .map(|_| ())
+            .map_err(|error| self.failure("load images", error))
+    }
+
+    async fn create_network(
+        &self,
+        network: &NetworkDefinition,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<String, EngineError> {
+        let request = NetworkCreateRequest {
+            name: network.name.clone(),
+            driver: network.driver.clone(),
+            internal: Some(network.internal),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..NetworkCreateRequest::default()
+        };
+        let doing = format!("create network `{}`", network.name);
+        let made = self.client.create_network(request).await;
+        Ok(made.map_err(|error| self.failure(&doing, error))?.id)
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        match self.client.remove_network(id).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let missing =
+                    failure::unless_missing::<()>(self.failure("remove a network", error));
+                missing.map(|_| ())
+            }
+        }
+    }
+
+    async fn create_container(
+        &self,
+        request: &ContainerRequest<'_>,
+    ) -> Result<String, EngineError> {
+        let options = CreateContainerOptionsBuilder::new()
+            .name(request.name)
+            .build();
+        let doing = format!("create container `{}`", request.name);
+        let body = convert::create_body(request);
+        let made = self.client.create_container(Some(options), body).await;
+        let id = made.map_err(|error| self.failure(&doing, error))?.id;
+        // Engines before API 1.44 take one network at creation; the others are joined before the
+        // start, so that the container never runs without them.
+        for place in request.networks.iter().skip(1) {
+            let endpoint = EndpointSettings {
+                aliases: Some(place.aliases.clone()),
+                ..Default::default()
+            };
+            let connect = NetworkConnectRequest {
+                container: id.clone(),
+                endpoint_config: Some(endpoint),
+            };
+            let joined = self.client.connect_network(&place.id, connect).await;
+            joined.map_err(|error| self.failure(&doing, error))?;
+        }
+        Ok(id)
+    }
+
+    async fn start(&self, name: &str) -> Result<(), EngineError> {
+        let started = self
+            .client
+            .start_container(name, None::<StartContainerOptions>)
+            .await;
+        started.map_err(|error| failure::of_start(&self.endpoint, name, error))
+    }
+
+    async fn stop(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
+        let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        match self.patient().stop_container(name, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let doing = format!("stop container `{name}`");
+                failure::unless_missing::<()>(self.failure(&doing, error)).map(|_| ())
+            }
+        }
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        // `v` removes anonymous volumes only; folders of the host and named volumes stay.
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        match self.patient().remove_container(name, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let doing = format!("remove container `{name}`");
+                failure::unless_missing::<()>(self.failure(&doing, error)).map(|_| ())
+            }
+        }
+    }
+
+    async fn log_tail(&self, name: &str, lines: usize) -> Result<Vec<String>, EngineError> {
+        let options = LogsOptionsBuilder::new()
+            .stdout(true)
+            .stderr(true)
+            .tail(&lines.to_string())
+            .build();
+        let outputs: Result<Vec<LogOutput>, _> =
+            self.client.logs(name, Some(options)).try_collect().await;
+        let outputs = outputs.map_err(|error| self.failure("read a log", error))?;
+        let text: String = outputs.iter().map(ToString::to_string).collect();
+        let all: Vec<String> = text
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        Ok(all
+            .get(all.len().saturating_sub(lines)..)
+            .unwrap_or_default()
+            .to_vec())
+    }
+}

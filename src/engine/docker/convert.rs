@@ -1,0 +1,298 @@
+//! Between bollard's models and our types.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+    EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Mount, MountType,
+    MountVolumeOptions, Network as NetworkModel, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum, SystemVersion,
+};
+
+use crate::compose::{self, Healthcheck, MountSource, Service};
+use crate::engine::{ContainerRequest, PortHolder};
+use crate::labels;
+use crate::observed::{
+    Container, ContainerState, EngineFacts, Environment, Health, Network, PublishedPort,
+};
+
+pub(super) fn facts(version: SystemVersion) -> EngineFacts {
+    let api = version.api_version.unwrap_or_default();
+    let (major, minor) = api.split_once('.').unwrap_or(("0", "0"));
+    let product = version
+        .components
+        .and_then(|components| components.into_iter().next())
+        .map(|component| component.name)
+        .filter(|name| name != "Engine")
+        .unwrap_or_else(|| "Docker Engine".to_owned());
+    EngineFacts {
+        product,
+        version: version.version.unwrap_or_default(),
+        api: (major.parse().unwrap_or(0), minor.parse().unwrap_or(0)),
+        architecture: version.arch.unwrap_or_default(),
+        operating_system: version.os.unwrap_or_default(),
+    }
+}
+
+pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
+    let state = inspected.state.unwrap_or_default();
+    let config = inspected.config.unwrap_or_default();
+    let exit_code = state.exit_code.unwrap_or(0);
+    let networks = inspected
+        .network_settings
+        .and_then(|settings| settings.networks);
+    let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
+    let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
+    let bindings = inspected
+        .host_config
+        .and_then(|host| host.port_bindings)
+        .unwrap_or_default();
+    Container {
+        id: inspected.id.unwrap_or_default(),
+        name: inspected
+            .name
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .to_owned(),
+        project: label(labels::PROJECT),
+        service: label(labels::SERVICE),
+        image: config.image.unwrap_or_default(),
+        image_id: inspected.image.unwrap_or_default(),
+        state: match state.status {
+            Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
+            Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting { exit_code },
+            Some(ContainerStateStatusEnum::EXITED) => ContainerState::Exited { exit_code },
+            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
+                ContainerState::Broken
+            }
+            _ => ContainerState::Created,
+        },
+        health: match state.health.and_then(|health| health.status) {
+            Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
+            Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
+            Some(HealthStatusEnum::UNHEALTHY) => Some(Health::Unhealthy),
+            _ => None,
+        },
+        was_out_of_memory: state.oom_killed.unwrap_or(false),
+        restarts: inspected
+            .restart_count
+            .and_then(|count| u64::try_from(count).ok())
+            .unwrap_or(0),
+        started_at: state
+            .started_at
+            .filter(|at| !at.starts_with("0001-"))
+            .unwrap_or_default(),
+        addresses: networks
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|(name, endpoint)| {
+                let address = endpoint.ip_address?.parse().ok()?;
+                Some((name, address))
+            })
+            .collect(),
+        ports: published(bindings),
+        environment: Environment(
+            config
+                .env
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|entry| entry.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        ),
+        labels,
+    }
+}
+
+fn published(bindings: HashMap<String, Option<Vec<PortBinding>>>) -> Vec<PublishedPort> {
+    let mut ports = Vec::new();
+    for (target, bindings) in bindings {
+        let (target, protocol) = target.split_once('/').unwrap_or((&target, "tcp"));
+        for binding in bindings.unwrap_or_default() {
+            ports.push(PublishedPort {
+                host_ip: binding.host_ip.unwrap_or_default(),
+                host_port: binding
+                    .host_port
+                    .and_then(|port| port.parse().ok())
+                    .unwrap_or(0),
+                target: target.parse().unwrap_or(0),
+                protocol: protocol.to_owned(),
+            });
+        }
+    }
+    ports.sort_by(|a, b| (a.target, &a.host_ip).cmp(&(b.target, &b.host_ip)));
+    ports
+}
+
+pub(super) fn port_holders(summary: ContainerSummary) -> Vec<PortHolder> {
+    let names = summary.names.unwrap_or_default();
+    let container = names
+        .first()
+        .map(|name| name.trim_start_matches('/'))
+        .unwrap_or_default();
+    let labels = summary.labels.unwrap_or_default();
+    let project = labels.get(labels::PROJECT).cloned().unwrap_or_default();
+    summary
+        .ports
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|port| {
+            Some(PortHolder {
+                container: container.to_owned(),
+                project: project.clone(),
+                host_ip: port.ip.unwrap_or_default(),
+                port: port.public_port?,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn network(model: NetworkModel) -> Network {
+    Network {
+        id: model.id.unwrap_or_default(),
+        name: model.name.unwrap_or_default(),
+        labels: model.labels.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody {
+    let service = request.service;
+    let environment = service
+        .environment
+        .iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")));
+    let mut exposed: Vec<String> = service
+        .expose
+        .iter()
+        .map(|port| with_protocol(port))
+        .collect();
+    exposed.extend(
+        service
+            .ports
+            .iter()
+            .map(|port| format!("{}/{}", port.target, port.protocol)),
+    );
+    exposed.sort();
+    exposed.dedup();
+    let first = request.networks.first();
+    let networking = first.map(|place| {
+        let endpoint = EndpointSettings {
+            aliases: Some(place.aliases.clone()),
+            ..EndpointSettings::default()
+        };
+        NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(place.name.clone(), endpoint)])),
+        }
+    });
+    let seconds =
+        |period: compose::SpecDuration| i64::try_from(period.0.as_secs()).unwrap_or(i64::MAX);
+    ContainerCreateBody {
+        hostname: service.hostname.clone(),
+        user: service.user.clone(),
+        exposed_ports: (!exposed.is_empty()).then_some(exposed),
+        env: Some(environment.collect()),
+        cmd: service
+            .command
+            .clone()
+            .filter(|command| !command.is_empty()),
+        healthcheck: service.healthcheck.as_ref().map(health_config),
+        image: Some(service.image.clone()),
+        working_dir: service.working_dir.clone(),
+        entrypoint: service.entrypoint.clone(),
+        labels: Some(request.labels.clone().into_iter().collect()),
+        stop_signal: service.stop_signal.clone(),
+        stop_timeout: service.stop_grace_period.map(seconds),
+        host_config: Some(host_config(service, first.map(|place| place.name.clone()))),
+        networking_config: networking,
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn with_protocol(port: &str) -> String {
+    if port.contains('/') {
+        port.to_owned()
+    } else {
+        format!("{port}/tcp")
+    }
+}
+
+fn health_config(check: &Healthcheck) -> HealthConfig {
+    let nanoseconds = |duration: Option<compose::SpecDuration>| {
+        duration.map(|duration| i64::try_from(duration.0.as_nanos()).unwrap_or(i64::MAX))
+    };
+    HealthConfig {
+        test: (!check.test.is_empty()).then(|| check.test.clone()),
+        interval: nanoseconds(check.interval),
+        timeout: nanoseconds(check.timeout),
+        retries: check
+            .retries
+            .and_then(|retries| i64::try_from(retries).ok()),
+        start_period: nanoseconds(check.start_period),
+        start_interval: None,
+    }
+}
+
+fn host_config(service: &Service, network: Option<String>) -> HostConfig {
+    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &service.ports {
+        let binding = PortBinding {
+            host_ip: port.host_ip.clone(),
+            host_port: Some(port.published.clone().unwrap_or_default()),
+        };
+        let target = format!("{}/{}", port.target, port.protocol);
+        bindings
+            .entry(target)
+            .or_default()
+            .get_or_insert_default()
+            .push(binding);
+    }
+    let mut binds = Vec::new();
+    let mut mounts = Vec::new();
+    for mount in &service.volumes {
+        match &mount.source {
+            // The short form makes a missing path of the host, as `create_host_path` asks for.
+            MountSource::Bind { path, create: true } if !path.contains(':') => {
+                let mode = if mount.read_only { "ro" } else { "rw" };
+                binds.push(format!("{path}:{}:{mode}", mount.target));
+            }
+            MountSource::Bind { path, .. } => mounts.push(Mount {
+                typ: Some(MountType::BIND),
+                source: Some(path.clone()),
+                target: Some(mount.target.clone()),
+                read_only: Some(mount.read_only),
+                ..Mount::default()
+            }),
+            MountSource::Volume(source) => mounts.push(Mount {
+                typ: Some(MountType::VOLUME),
+                source: source.clone(),
+                target: Some(mount.target.clone()),
+                read_only: Some(mount.read_only),
+                volume_options: Some(MountVolumeOptions::default()),
+                ..Mount::default()
+            }),
+        }
+    }
+    HostConfig {
+        binds: Some(binds),
+        mounts: (!mounts.is_empty()).then_some(mounts),
+        network_mode: network,
+        port_bindings: Some(bindings),
+        restart_policy: service.restart.as_deref().map(restart_policy),
+        ..HostConfig::default()
+    }
+}
+
+fn restart_policy(text: &str) -> RestartPolicy {
+    let (name, count) = text.split_once(':').unwrap_or((text, ""));
+    let name = match name {
+        "always" => RestartPolicyNameEnum::ALWAYS,
+        "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
+        "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
+        _ => RestartPolicyNameEnum::NO,
+    };
+    RestartPolicy {
+        name: Some(name),
+        maximum_retry_count: count.parse().ok(),
+    }
+}

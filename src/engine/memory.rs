@@ -1,0 +1,389 @@
+//! An engine in memory, for tests: it behaves like a small one. Names clash, images must exist, a
+//! stopped container is not healthy, and it can be told to fail at its n-th change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+
+use super::{
+    ArchiveStream, ContainerRequest, Engine, EngineError, NetworkDefinition, PortHolder,
+    Transferred,
+};
+use crate::labels;
+use crate::observed::{
+    Container, ContainerState, EngineFacts, Environment, Health, Image, Network, PublishedPort,
+};
+
+/// The engine.
+#[derive(Debug, Default)]
+pub struct MemoryEngine {
+    world: Mutex<World>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    containers: BTreeMap<String, Stored>,
+    networks: Vec<Network>,
+    images: BTreeMap<String, Image>,
+    registry: BTreeSet<String>,
+    changes: usize,
+    fails_at: Option<usize>,
+    log: Vec<String>,
+    exits: BTreeMap<String, i64>,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    container: Container,
+    has_health_check: bool,
+    lines: Vec<String>,
+}
+
+impl MemoryEngine {
+    /// An engine that has the images and can pull those of the registry.
+    #[must_use]
+    pub fn new(images: &[&str], registry: &[&str]) -> Self {
+        let image = |name: &&str| ((*name).to_owned(), image_of(name));
+        let world = World {
+            images: images.iter().map(image).collect(),
+            registry: registry.iter().map(ToString::to_string).collect(),
+            ..World::default()
+        };
+        Self {
+            world: Mutex::new(world),
+        }
+    }
+
+    /// Lets the change with this number fail, counted from 1.
+    pub fn fail_at(&self, change: Option<usize>) {
+        let mut world = self.world();
+        world.fails_at = change;
+        world.changes = 0;
+    }
+
+    /// Lets the containers of a service end at once with this exit code.
+    pub fn exit_at_start(&self, service: &str, exit_code: i64) {
+        self.world().exits.insert(service.to_owned(), exit_code);
+    }
+
+    /// The changes made so far, in words.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.world().log.clone()
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        // A panic elsewhere leaves the world as it was; tests then fail on their own account.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, what: String) -> Result<MutexGuard<'_, World>, EngineError> {
+        let mut world = self.world();
+        world.changes += 1;
+        if world.fails_at == Some(world.changes) {
+            let message = "told to fail here".to_owned();
+            return Err(EngineError::Refused {
+                doing: what,
+                message,
+            });
+        }
+        world.log.push(what);
+        Ok(world)
+    }
+}
+
+fn image_of(reference: &str) -> Image {
+    Image {
+        id: format!("sha256:{reference}"),
+        architecture: "amd64".to_owned(),
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn endpoint(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        Ok(EngineFacts {
+            product: "Memory".to_owned(),
+            version: "1".to_owned(),
+            api: (1, 41),
+            architecture: "amd64".to_owned(),
+            operating_system: "linux".to_owned(),
+        })
+    }
+
+    async fn project_containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
+        let world = self.world();
+        let containers = world
+            .containers
+            .values()
+            .map(|stored| stored.container.clone());
+        let mut found: Vec<Container> = containers.filter(|c| c.project == project).collect();
+        found.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
+        Ok(found)
+    }
+
+    async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
+        let world = self.world();
+        let mut stored = world.containers.values();
+        let found = stored.find(|s| s.container.name == name || s.container.id == name);
+        Ok(found.map(|stored| stored.container.clone()))
+    }
+
+    async fn published_ports(&self) -> Result<Vec<PortHolder>, EngineError> {
+        let world = self.world();
+        let running = world
+            .containers
+            .values()
+            .filter(|s| s.container.state.is_running());
+        let holders = running.flat_map(|stored| {
+            stored.container.ports.iter().map(|port| PortHolder {
+                container: stored.container.name.clone(),
+                project: stored.container.project.clone(),
+                host_ip: port.host_ip.clone(),
+                port: port.host_port,
+            })
+        });
+        Ok(holders.collect())
+    }
+
+    async fn networks(&self, name: &str) -> Result<Vec<Network>, EngineError> {
+        Ok(self
+            .world()
+            .networks
+            .iter()
+            .filter(|network| network.name == name)
+            .cloned()
+            .collect())
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
+        Ok(self.world().images.get(reference).cloned())
+    }
+
+    async fn pull(&self, reference: &str, progress: Transferred<'_>) -> Result<(), EngineError> {
+        let mut world = self.change(format!("pull {reference}"))?;
+        if !world.registry.contains(reference) {
+            let message = "manifest unknown".to_owned();
+            return Err(EngineError::ImageUnavailable {
+                reference: reference.to_owned(),
+                message,
+            });
+        }
+        world
+            .images
+            .insert(reference.to_owned(), image_of(reference));
+        progress(1, Some(1));
+        Ok(())
+    }
+
+    async fn is_in_registry(&self, reference: &str) -> bool {
+        self.world().registry.contains(reference)
+    }
+
+    async fn load(&self, archive: ArchiveStream) -> Result<(), EngineError> {
+        let doing = "load images".to_owned();
+        let pieces: Result<Vec<_>, _> = archive.try_collect().await;
+        let bytes = pieces
+            .map_err(|error| EngineError::Broken {
+                doing: doing.clone(),
+                cause: error.to_string(),
+            })?
+            .concat();
+        let mut world = self.change(doing)?;
+        for reference in archived_images(&bytes) {
+            let image = image_of(&reference);
+            world.images.insert(reference, image);
+        }
+        Ok(())
+    }
+
+    async fn create_network(
+        &self,
+        network: &NetworkDefinition,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<String, EngineError> {
+        let mut world = self.change(format!("create network {}", network.name))?;
+        let id = format!("network-{}", world.changes);
+        let (name, labels) = (network.name.clone(), labels.clone());
+        world.networks.push(Network {
+            id: id.clone(),
+            name,
+            labels,
+        });
+        Ok(id)
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        let mut world = self.change(format!("remove network {id}"))?;
+        world.networks.retain(|network| network.id != id);
+        Ok(())
+    }
+
+    async fn create_container(
+        &self,
+        request: &ContainerRequest<'_>,
+    ) -> Result<String, EngineError> {
+        let doing = format!("create container `{}`", request.name);
+        let mut world = self.change(format!("create {}", request.name))?;
+        let Some(image) = world.images.get(&request.service.image).cloned() else {
+            return Err(EngineError::Missing {
+                what: format!("image: {}", request.service.image),
+            });
+        };
+        if world.containers.contains_key(request.name) {
+            return Err(EngineError::NameTaken {
+                what: format!("container `{}`", request.name),
+                message: "in use".to_owned(),
+            });
+        }
+        let knows = |place: &super::NetworkPlace| world.networks.iter().any(|n| n.id == place.id);
+        if let Some(place) = request.networks.iter().find(|place| !knows(place)) {
+            let message = format!("network {} not found", place.name);
+            return Err(EngineError::Refused { doing, message });
+        }
+        let id = format!("container-{}", world.changes);
+        let environment = request.service.environment.iter();
+        let environment = environment.filter_map(|(k, v)| Some((k.clone(), v.clone()?)));
+        let ports = request.service.ports.iter().map(|port| PublishedPort {
+            host_ip: port.host_ip.clone().unwrap_or_default(),
+            host_port: port
+                .published
+                .as_ref()
+                .and_then(|p| p.parse().ok())
+                .unwrap_or(0),
+            target: port.target,
+            protocol: port.protocol.clone(),
+        });
+        let container = Container {
+            id: id.clone(),
+            name: request.name.to_owned(),
+            project: request
+                .labels
+                .get(labels::PROJECT)
+                .cloned()
+                .unwrap_or_default(),
+            service: request
+                .labels
+                .get(labels::SERVICE)
+                .cloned()
+                .unwrap_or_default(),
+            labels: request.labels.clone(),
+            image: request.service.image.clone(),
+            image_id: image.id,
+            environment: Environment(environment.collect()),
+            ports: ports.collect(),
+            ..Container::default()
+        };
+        let has_health_check = request.service.healthcheck.is_some();
+        let stored = Stored {
+            container,
+            has_health_check,
+            lines: Vec::new(),
+        };
+        world.containers.insert(request.name.to_owned(), stored);
+        Ok(id)
+    }
+
+    async fn start(&self, name: &str) -> Result<(), EngineError> {
+        let mut world = self.change(format!("start {name}"))?;
+        let service = world
+            .containers
+            .get(name)
+            .map(|stored| stored.container.service.clone());
+        let exit_code = service.and_then(|service| world.exits.get(&service).copied());
+        let Some(stored) = world.containers.get_mut(name) else {
+            return Err(EngineError::Missing {
+                what: format!("container: {name}"),
+            });
+        };
+        stored.container.state = match exit_code {
+            Some(exit_code) => ContainerState::Exited { exit_code },
+            None => ContainerState::Running,
+        };
+        let is_healthy = stored.has_health_check && exit_code.is_none();
+        stored.container.health = is_healthy.then_some(Health::Healthy);
+        stored.lines.push("started".to_owned());
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        stored
+            .container
+            .addresses
+            .insert("default".to_owned(), address);
+        Ok(())
+    }
+
+    async fn stop(&self, name: &str, _grace: Duration) -> Result<(), EngineError> {
+        let mut world = self.change(format!("stop {name}"))?;
+        if let Some(stored) = world.containers.get_mut(name)
+            && stored.container.state.is_running()
+        {
+            stored.container.state = ContainerState::Exited { exit_code: 0 };
+            stored.container.health = None;
+            stored.container.addresses.clear();
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let mut world = self.change(format!("remove {name}"))?;
+        if world
+            .containers
+            .get(name)
+            .is_some_and(|s| s.container.state.is_running())
+        {
+            let message = "it is running".to_owned();
+            return Err(EngineError::Refused {
+                doing: format!("remove container `{name}`"),
+                message,
+            });
+        }
+        world.containers.remove(name);
+        Ok(())
+    }
+
+    async fn log_tail(&self, name: &str, lines: usize) -> Result<Vec<String>, EngineError> {
+        let world = self.world();
+        let all = world
+            .containers
+            .get(name)
+            .map(|stored| stored.lines.clone())
+            .unwrap_or_default();
+        Ok(all
+            .get(all.len().saturating_sub(lines)..)
+            .unwrap_or_default()
+            .to_vec())
+    }
+}
+
+/// The image references in the manifest of an archive in the form of `docker save`.
+fn archived_images(archive: &[u8]) -> Vec<String> {
+    let mut reader = tar::Archive::new(archive);
+    let Ok(entries) = reader.entries() else {
+        return Vec::new();
+    };
+    for entry in entries.flatten() {
+        let is_manifest = entry
+            .path()
+            .is_ok_and(|path| path.as_os_str() == "manifest.json");
+        if is_manifest {
+            let manifest: serde_json::Value = serde_json::from_reader(entry).unwrap_or_default();
+            let images = manifest.as_array().cloned().unwrap_or_default();
+            let tags = images.iter().flat_map(|image| {
+                image
+                    .get("RepoTags")
+                    .and_then(|tags| tags.as_array())
+                    .cloned()
+                    .unwrap_or_default()
+            });
+            return tags
+                .filter_map(|tag| tag.as_str().map(ToOwned::to_owned))
+                .collect();
+        }
+    }
+    Vec::new()
+}

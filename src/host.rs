@@ -1,0 +1,313 @@
+//! The only door to files, processes, sockets, the lock, signals and the clock of this machine.
+//!
+//! Every error names the path and what was tried. Knows neither Docker nor Overleaf.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is the door that the list protects"
+)]
+
+pub mod interrupt;
+pub mod lock;
+pub mod ports;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use time::OffsetDateTime;
+
+/// Something on this machine could not be done.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// A file operation failed.
+    #[error("cannot {verb} `{}`", path.display())]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random(#[from] getrandom::Error),
+}
+
+impl HostError {
+    fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File {
+            verb,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// Whether the path does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the path exists already.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
+    }
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// The file cannot be read or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, HostError> {
+    fs::read_to_string(path).map_err(|source| HostError::file("read", path, source))
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn open(path: &Path) -> Result<fs::File, HostError> {
+    fs::File::open(path).map_err(|source| HostError::file("open", path, source))
+}
+
+/// Whether there is anything at the path; symbolic links count by what they point to.
+#[must_use]
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Writes a new file with the given mode.
+///
+/// # Errors
+/// The file exists already ([`HostError::is_present`]) or cannot be written.
+pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    let mut file = options
+        .open(path)
+        .map_err(|source| HostError::file("create", path, source))?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.map_err(|source| HostError::file("write", path, source))
+}
+
+/// Replaces a file: writes beside it, syncs, renames. The file keeps its mode.
+///
+/// # Errors
+/// Any of these steps fails; the old file is then whole.
+pub fn replace(path: &Path, text: &str) -> Result<(), HostError> {
+    let metadata = fs::metadata(path).map_err(|source| HostError::file("look at", path, source))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match fs::remove_file(&beside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(HostError::file("remove", &beside, source)),
+    }
+    write_new(&beside, text, metadata.permissions().mode() & 0o7777)?;
+    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| HostError::file("sync", folder, source))
+}
+
+/// Makes a folder with its parents; those that are made get the mode, an existing one is left.
+///
+/// # Errors
+/// The path is something else or cannot be made.
+pub fn create_folder(path: &Path, mode: u32) -> Result<(), HostError> {
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path);
+    made.map_err(|source| HostError::file("create the folder", path, source))
+}
+
+/// Sets the mode of a path.
+///
+/// # Errors
+/// The system refuses.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), HostError> {
+    let set = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    set.map_err(|source| HostError::file("change the mode of", path, source))
+}
+
+/// Gives a path to a user and a group.
+///
+/// # Errors
+/// The system refuses, for example because this process is not root.
+pub fn give_to(path: &Path, (user, group): (u32, u32)) -> Result<(), HostError> {
+    let given = std::os::unix::fs::chown(path, Some(user), Some(group));
+    given.map_err(|source| HostError::file("change the owner of", path, source))
+}
+
+/// What stands at a path where a folder is wanted.
+#[must_use]
+pub fn folder_state(path: &Path) -> crate::observed::FolderState {
+    use crate::observed::FolderState;
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => FolderState::Present,
+        Ok(_) => FolderState::NotAFolder,
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => FolderState::Missing,
+            // A parent of the path is a file.
+            io::ErrorKind::NotADirectory => FolderState::NotAFolder,
+            _ => FolderState::Unreadable {
+                cause: error.to_string(),
+            },
+        },
+    }
+}
+
+/// The path with symbolic links resolved as far as it exists, and `.` and `..` removed.
+#[must_use]
+pub fn canonical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain = fs::canonicalize(&plain).unwrap_or(plain);
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    let mut missing = PathBuf::new();
+    let mut existing = plain.as_path();
+    loop {
+        if let Ok(real) = fs::canonicalize(existing) {
+            return if missing.as_os_str().is_empty() {
+                real
+            } else {
+                real.join(missing)
+            };
+        }
+        let (Some(parent), Some(name)) = (existing.parent(), existing.file_name()) else {
+            return plain;
+        };
+        missing = if missing.as_os_str().is_empty() {
+            PathBuf::from(name)
+        } else {
+            Path::new(name).join(missing)
+        };
+        existing = parent;
+    }
+}
+
+/// A fresh secret of 32 random bytes, as 64 hexadecimal digits.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn new_secret() -> Result<String, HostError> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(hexadecimal(&bytes))
+}
+
+/// SHA-256 of a file, as hexadecimal digits; the file is read in pieces.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn file_digest(path: &Path) -> Result<String, HostError> {
+    let mut file = open(path)?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0_u8; 1 << 16];
+    loop {
+        let read = file.read(&mut piece);
+        let length = read.map_err(|source| HostError::file("read", path, source))?;
+        if length == 0 {
+            return Ok(hexadecimal(&hasher.finalize()));
+        }
+        hasher.update(piece.get(..length).unwrap_or_default());
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The file of the running program.
+///
+/// # Errors
+/// The system does not tell.
+pub fn program() -> Result<PathBuf, HostError> {
+    let link = Path::new("/proc/self/exe");
+    std::env::current_exe().map_err(|source| HostError::file("find", link, source))
+}
+
+/// The time now, in UTC.
+#[must_use]
+pub fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_never_overwrites() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_new(&path, "1", 0o600).unwrap();
+        assert!(write_new(&path, "2", 0o600).unwrap_err().is_present());
+        assert_eq!(read_text(&path).unwrap(), "1");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_new(&path, "1", 0o640).unwrap();
+        replace(&path, "2").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "2");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn paths_become_canonical_as_far_as_they_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir(root.join("real")).unwrap();
+        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
+        for (given, expected) in [
+            ("link/x/y", "real/x/y"),
+            ("./a/../real//b", "real/b"),
+            ("missing/c", "missing/c"),
+            ("real", "real"),
+        ] {
+            assert_eq!(canonical(&root.join(given)), root.join(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn folders_are_told_from_files() {
+        use crate::observed::FolderState;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("f");
+        write_new(&file, "", 0o600).unwrap();
+        assert_eq!(folder_state(folder.path()), FolderState::Present);
+        assert_eq!(folder_state(&file), FolderState::NotAFolder);
+        assert_eq!(folder_state(&file.join("x")), FolderState::NotAFolder);
+        assert_eq!(folder_state(&folder.path().join("x")), FolderState::Missing);
+    }
+}

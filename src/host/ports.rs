@@ -1,0 +1,103 @@
+//! Whether a TCP port of this machine is free, and which process holds it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "part of the door to processes and sockets"
+)]
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+/// State of a listening socket in `/proc/net/tcp` (TCP_LISTEN in the kernel's headers).
+const LISTENING: &str = "0A";
+
+/// Whether nobody listens there. An address that this machine does not have counts as free: the
+/// engine says that better.
+#[must_use]
+pub fn is_free(address: Option<IpAddr>, port: u16) -> bool {
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    match TcpListener::bind(SocketAddr::new(address, port)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::AddrInUse,
+    }
+}
+
+/// The first free port from `wanted` on, or from `fallback` on when `wanted` is taken.
+#[must_use]
+pub fn first_free(address: Option<IpAddr>, wanted: u16, fallback: u16) -> Option<u16> {
+    std::iter::once(wanted)
+        .chain(fallback..=u16::MAX)
+        .find(|port| is_free(address, *port))
+}
+
+/// The process that listens on the port, in words for a person; `None` when it cannot be seen,
+/// which needs root for the processes of others.
+#[must_use]
+pub fn holder(port: u16) -> Option<String> {
+    let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| listening_sockets(&table, port))
+        .collect();
+    if sockets.is_empty() {
+        return None;
+    }
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(process) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        if holds(&entry.path(), &sockets) {
+            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            return Some(format!("process `{}` (pid {process})", name.trim()));
+        }
+    }
+    None
+}
+
+/// Inodes of the sockets that listen on the port, from a table of `/proc/net`.
+fn listening_sockets(table: &str, port: u16) -> Vec<String> {
+    let wanted = format!(":{port:04X}");
+    table
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let listens = fields.get(3) == Some(&LISTENING) && fields.get(1)?.ends_with(&wanted);
+            listens.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+        })
+        .collect()
+}
+
+fn holds(process: &Path, sockets: &[String]) -> bool {
+    // A process may end, or belong to somebody else, while it is looked at.
+    let Ok(descriptors) = fs::read_dir(process.join("fd")) else {
+        return false;
+    };
+    descriptors.flatten().any(|descriptor| {
+        fs::read_link(descriptor.path()).is_ok_and(|target| {
+            sockets
+                .iter()
+                .any(|socket| target.as_os_str() == socket.as_str())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_port_is_found_with_its_holder() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let loopback = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert!(!is_free(loopback, port));
+        let holder = holder(port).unwrap();
+        assert!(
+            holder.ends_with(&format!("(pid {})", std::process::id())),
+            "{holder}"
+        );
+        assert_ne!(first_free(loopback, port, 20_000), Some(port));
+        drop(listener);
+        assert!(is_free(loopback, port));
+    }
+}

@@ -1,0 +1,194 @@
+//! Takes a snapshot: asks the engine and this machine about everything a deployment touches.
+//! Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+
+use crate::compose::Project;
+use crate::deployment::Deployment;
+use crate::engine::Engine;
+use crate::engine::EngineError;
+use crate::engine::PortHolder;
+use crate::host;
+use crate::observed::Container;
+use crate::observed::Observed;
+use crate::observed::Readiness;
+use crate::observed::TakenPort;
+use crate::probe;
+
+/// How long a probe of a snapshot may take. A service that needs longer counts as not ready.
+const PROBE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Everything about a deployment.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn everything(
+    engine: &impl Engine,
+    deployment: &Deployment,
+) -> Result<Observed, EngineError> {
+    let project = &deployment.project;
+    let references: BTreeSet<&str> = project
+        .services
+        .values()
+        .map(|service| service.image.as_str())
+        .collect();
+    let images = try_join_all(references.iter().map(async |reference| {
+        Ok::<_, EngineError>(((*reference).to_owned(), engine.image(reference).await?))
+    }));
+    let (mut observed, images) =
+        futures_util::try_join!(containers_and_networks(engine, project), images)?;
+    observed.images = images.into_iter().collect();
+    observed.strangers = strangers(engine, project, &observed.containers).await?;
+    let folders = deployment.folders.iter();
+    observed.folders = folders
+        .map(|folder| (folder.path.clone(), host::folder_state(&folder.path)))
+        .collect();
+    observed.taken_ports = taken_ports(engine, project, &observed.containers).await?;
+    observed.readiness = readiness(deployment, &observed.containers).await;
+    Ok(observed)
+}
+
+/// The containers and networks of a project; what `stop` and `down` need.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn containers_and_networks(
+    engine: &impl Engine,
+    project: &Project,
+) -> Result<Observed, EngineError> {
+    let networks = try_join_all(project.networks.values().map(async |network| {
+        Ok::<_, EngineError>((network.name.clone(), engine.networks(&network.name).await?))
+    }));
+    let containers = engine.project_containers(&project.name);
+    let (facts, containers, networks) =
+        futures_util::try_join!(engine.facts(), containers, networks)?;
+    Ok(Observed {
+        engine: facts,
+        containers,
+        networks: networks.into_iter().collect(),
+        ..Observed::default()
+    })
+}
+
+/// Containers that hold a name of ours without belonging to the service.
+async fn strangers(
+    engine: &impl Engine,
+    project: &Project,
+    ours: &[Container],
+) -> Result<Vec<Container>, EngineError> {
+    let wanted = project
+        .services
+        .keys()
+        .map(|service| project.container_name(service));
+    let missing = wanted.filter(|name| !ours.iter().any(|container| container.name == *name));
+    let missing: Vec<String> = missing.collect();
+    let found = try_join_all(missing.iter().map(|name| engine.container(name))).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Ports that services need which do not run yet, and that somebody else holds.
+async fn taken_ports(
+    engine: &impl Engine,
+    project: &Project,
+    ours: &[Container],
+) -> Result<Vec<TakenPort>, EngineError> {
+    let mut wanted = Vec::new();
+    for (service, definition) in &project.services {
+        let container = ours.iter().find(|container| container.service == *service);
+        let held: Vec<u16> = container
+            .filter(|container| container.state.is_running())
+            .map(|container| container.ports.iter().map(|port| port.host_port).collect())
+            .unwrap_or_default();
+        for port in definition
+            .ports
+            .iter()
+            .filter(|port| port.protocol == "tcp")
+        {
+            let Some(number) = port.published.as_ref().and_then(|text| text.parse().ok()) else {
+                // A range or a free port: the engine picks one that is free.
+                continue;
+            };
+            if !held.contains(&number) {
+                wanted.push((
+                    service.clone(),
+                    port.host_ip.clone().unwrap_or_default(),
+                    number,
+                ));
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let holders = engine.published_ports().await?;
+    let mut taken = Vec::new();
+    for (service, host_ip, port) in wanted {
+        if let Some(holder) = holder(&holders, &project.name, &host_ip, port) {
+            taken.push(TakenPort {
+                service,
+                host_ip,
+                port,
+                holder,
+            });
+        }
+    }
+    Ok(taken)
+}
+
+/// Who holds a port, in words; `None` when it is free or a container of the project holds it,
+/// which then makes way within the plan.
+fn holder(holders: &[PortHolder], project: &str, host_ip: &str, port: u16) -> Option<String> {
+    let overlaps = |other: &str| {
+        let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
+        is_all(host_ip) || is_all(other) || host_ip == other
+    };
+    if let Some(found) = holders
+        .iter()
+        .find(|held| held.port == port && overlaps(&held.host_ip))
+    {
+        let is_ours = found.project == project;
+        return (!is_ours).then(|| format!("container `{}`", found.container));
+    }
+    let address: Option<IpAddr> = host_ip.parse().ok();
+    if host::ports::is_free(address, port) {
+        return None;
+    }
+    let process = host::ports::holder(port);
+    Some(process.unwrap_or_else(|| "a process of another user".to_owned()))
+}
+
+/// How every running service answers its probe, all asked at once.
+async fn readiness(deployment: &Deployment, ours: &[Container]) -> BTreeMap<String, Readiness> {
+    let questions = deployment.probes.iter().filter_map(|(service, probe)| {
+        let container = ours
+            .iter()
+            .find(|container| container.service == *service)?;
+        let address = address(&deployment.project, container)?;
+        container
+            .state
+            .is_running()
+            .then_some((service, probe, address))
+    });
+    let answers = questions.map(async |(service, probe, address)| {
+        (
+            service.clone(),
+            probe::ask(probe, address, PROBE_DEADLINE).await,
+        )
+    });
+    join_all(answers).await.into_iter().collect()
+}
+
+/// The address of a container in one of the project's networks.
+#[must_use]
+pub fn address(project: &Project, container: &Container) -> Option<IpAddr> {
+    let names = project.networks.values().map(|network| &network.name);
+    let mut addresses = names.filter_map(|name| container.addresses.get(name));
+    addresses
+        .next()
+        .or_else(|| container.addresses.values().next())
+        .copied()
+}

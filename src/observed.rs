@@ -1,0 +1,218 @@
+//! What exists now: a snapshot of the engine and the host, as far as one instance is concerned.
+//!
+//! Types only; how a snapshot is obtained is the business of `observe`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// The engine itself.
+    pub engine: EngineFacts,
+    /// Containers that carry the project's label, by service name and container name.
+    pub containers: Vec<Container>,
+    /// Containers of somebody else that hold a name the deployment needs.
+    pub strangers: Vec<Container>,
+    /// Networks by name; the engine allows several of one name.
+    pub networks: BTreeMap<String, Vec<Network>>,
+    /// Images the deployment needs, by reference; `None` where the engine has none.
+    pub images: BTreeMap<String, Option<Image>>,
+    /// Folders the deployment needs.
+    pub folders: BTreeMap<PathBuf, FolderState>,
+    /// Host ports the deployment needs that somebody else holds.
+    pub taken_ports: Vec<TakenPort>,
+    /// How running services answered their probes, by service.
+    pub readiness: BTreeMap<String, Readiness>,
+}
+
+impl Observed {
+    /// The project's container for a service.
+    #[must_use]
+    pub fn container(&self, service: &str) -> Option<&Container> {
+        self.containers
+            .iter()
+            .find(|container| container.service == service)
+    }
+}
+
+/// What the engine says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// Product name, such as `Docker Engine` or `Podman Engine`.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// Version of its API, major and minor.
+    pub api: (u32, u32),
+    /// Architecture in Go's words: `amd64`, `arm64`.
+    pub architecture: String,
+    /// Operating system in Go's words: `linux`.
+    pub operating_system: String,
+}
+
+/// A container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Full id.
+    pub id: String,
+    /// Name without the leading slash.
+    pub name: String,
+    /// Compose project by label; empty when it has none.
+    pub project: String,
+    /// Compose service by label; empty when it has none.
+    pub service: String,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// Image reference it was created from.
+    pub image: String,
+    /// Id of that image.
+    pub image_id: String,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// What its health check says; `None` without one.
+    pub health: Option<Health>,
+    /// Whether the kernel ended it for lack of memory.
+    pub was_out_of_memory: bool,
+    /// How often the engine has restarted it.
+    pub restarts: u64,
+    /// When it was last started, RFC 3339; empty if never.
+    pub started_at: String,
+    /// Its addresses by network name.
+    pub addresses: BTreeMap<String, IpAddr>,
+    /// Ports it publishes.
+    pub ports: Vec<PublishedPort>,
+    /// Environment it was created with, that of the image included.
+    pub environment: Environment,
+}
+
+/// An environment. Its values may be secrets and are not shown by `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made and never started.
+    #[default]
+    Created,
+    /// Running.
+    Running,
+    /// Running, but frozen.
+    Paused,
+    /// Between two starts.
+    Restarting {
+        /// Exit code of the last run.
+        exit_code: i64,
+    },
+    /// Ended.
+    Exited {
+        /// Exit code of the last run.
+        exit_code: i64,
+    },
+    /// Being removed, or left over from a removal that failed.
+    Broken,
+}
+
+impl ContainerState {
+    /// Whether its process lives now.
+    #[must_use]
+    pub fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
+/// What a health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Not decided yet.
+    Starting,
+    /// The check succeeds.
+    Healthy,
+    /// The check failed as often as it may.
+    Unhealthy,
+}
+
+/// A port that a container publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// Address on the host; empty for all.
+    pub host_ip: String,
+    /// Port on the host.
+    pub host_port: u16,
+    /// Port in the container.
+    pub target: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+}
+
+/// A network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Full id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Full id.
+    pub id: String,
+    /// Architecture in Go's words.
+    pub architecture: String,
+}
+
+/// What stands at the path of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FolderState {
+    /// Nothing.
+    Missing,
+    /// A folder.
+    Present,
+    /// Something else.
+    NotAFolder,
+    /// It cannot be looked at.
+    Unreadable {
+        /// What the system says.
+        cause: String,
+    },
+}
+
+/// A host port that somebody else holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenPort {
+    /// The service that needs it.
+    pub service: String,
+    /// Address on the host; empty for all.
+    pub host_ip: String,
+    /// Port on the host.
+    pub port: u16,
+    /// Who holds it, in words for a person: "container `x`", "process `nginx` (pid 812)".
+    pub holder: String,
+}
+
+/// How a service answered its probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does its work.
+    Ready,
+    /// It answers, but is not there yet.
+    NotReady {
+        /// What it says or lacks.
+        because: String,
+    },
+    /// It is a mongo whose replica set has not been initiated.
+    NotInitiated,
+}

@@ -1,0 +1,613 @@
+//! From the desired and the observed to an ordered list of changes.
+//!
+//! Pure and deterministic: equal inputs give equal plans. Every step names its cause. A plan made
+//! after its own application is empty. Knows nothing of IO, time or the user interface.
+
+pub mod difference;
+pub mod obstacle;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::compose::Condition;
+use crate::compose::Project;
+use crate::compose::Service;
+use crate::deployment::Deployment;
+use crate::deployment::ReplicaSet;
+use crate::observed::Container;
+use crate::observed::ContainerState;
+use crate::observed::Health;
+use crate::observed::Observed;
+use crate::observed::Readiness;
+
+/// How long a container gets to stop when its definition does not say (the engine's default).
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// An ordered list of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The changes.
+    pub steps: Vec<Step>,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// Why it is needed.
+    pub cause: String,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Makes a folder of the host.
+    CreateFolder {
+        /// Absolute path.
+        path: PathBuf,
+        /// User and group it is given to.
+        owner: Option<(u32, u32)>,
+    },
+    /// Makes the images of the bundled servers out of the running program.
+    LoadBundledImages {
+        /// Service and image reference.
+        images: Vec<(String, String)>,
+    },
+    /// Pulls an image.
+    PullImage {
+        /// Image reference.
+        reference: String,
+    },
+    /// Makes a network.
+    CreateNetwork {
+        /// Key in the project.
+        key: String,
+        /// Name on the engine.
+        name: String,
+    },
+    /// Makes a container.
+    CreateContainer {
+        /// The service.
+        service: String,
+        /// Name of the container.
+        name: String,
+    },
+    /// Starts a container.
+    StartContainer {
+        /// The service.
+        service: String,
+        /// Name of the container.
+        name: String,
+    },
+    /// Waits until a service has reached what others need of it.
+    AwaitCondition {
+        /// The service.
+        service: String,
+        /// Name of the container.
+        name: String,
+        /// What it must have reached.
+        condition: Condition,
+    },
+    /// Initiates mongo's replica set unless it is.
+    InitiateReplicaSet(ReplicaSet),
+    /// Stops a container.
+    StopContainer {
+        /// The service.
+        service: String,
+        /// Name of the container.
+        name: String,
+        /// How long it gets.
+        grace: Duration,
+    },
+    /// Removes a stopped container; its data on the host stays.
+    RemoveContainer {
+        /// The service.
+        service: String,
+        /// Name of the container.
+        name: String,
+    },
+    /// Removes a network.
+    RemoveNetwork {
+        /// Name on the engine.
+        name: String,
+        /// Full id.
+        id: String,
+    },
+}
+
+impl Action {
+    /// Whether people cannot work while or after it is done.
+    #[must_use]
+    pub fn interrupts_service(&self) -> bool {
+        matches!(
+            self,
+            Self::StopContainer { .. } | Self::RemoveContainer { .. }
+        )
+    }
+
+    /// The kind of action, as an identifier for machines.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::CreateFolder { .. } => "create-folder",
+            Self::LoadBundledImages { .. } => "load-bundled-images",
+            Self::PullImage { .. } => "pull-image",
+            Self::CreateNetwork { .. } => "create-network",
+            Self::CreateContainer { .. } => "create-container",
+            Self::StartContainer { .. } => "start-container",
+            Self::AwaitCondition { .. } => "await-condition",
+            Self::InitiateReplicaSet(_) => "initiate-replica-set",
+            Self::StopContainer { .. } => "stop-container",
+            Self::RemoveContainer { .. } => "remove-container",
+            Self::RemoveNetwork { .. } => "remove-network",
+        }
+    }
+
+    /// The service it belongs to, if it belongs to one.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::CreateContainer { service, .. }
+            | Self::StartContainer { service, .. }
+            | Self::AwaitCondition { service, .. }
+            | Self::StopContainer { service, .. }
+            | Self::RemoveContainer { service, .. } => Some(service),
+            Self::InitiateReplicaSet(set) => Some(&set.service),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateFolder { path, .. } => write!(f, "create folder `{}`", path.display()),
+            Self::LoadBundledImages { images } => {
+                let services: Vec<&str> =
+                    images.iter().map(|(service, _)| service.as_str()).collect();
+                write!(
+                    f,
+                    "make images of the bundled servers {}",
+                    services.join(", ")
+                )
+            }
+            Self::PullImage { reference } => write!(f, "pull image `{reference}`"),
+            Self::CreateNetwork { name, .. } => write!(f, "create network `{name}`"),
+            Self::CreateContainer { name, .. } => write!(f, "create container `{name}`"),
+            Self::StartContainer { name, .. } => write!(f, "start container `{name}`"),
+            Self::AwaitCondition {
+                service, condition, ..
+            } => {
+                let what = match condition {
+                    Condition::Started => "is started",
+                    Condition::Healthy => "is healthy",
+                    Condition::Completed => "has completed",
+                };
+                write!(f, "wait until `{service}` {what}")
+            }
+            Self::InitiateReplicaSet(set) => write!(f, "initiate replica set `{}`", set.name),
+            Self::StopContainer { name, .. } => write!(f, "stop container `{name}`"),
+            Self::RemoveContainer { name, .. } => write!(f, "remove container `{name}`"),
+            Self::RemoveNetwork { name, .. } => write!(f, "remove network `{name}`"),
+        }
+    }
+}
+
+impl Plan {
+    /// Whether nothing is to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn push(&mut self, action: Action, cause: impl Into<String>) {
+        self.steps.push(Step {
+            action,
+            cause: cause.into(),
+        });
+    }
+}
+
+/// What an `up` is asked for beyond the deployment.
+#[derive(Debug, Clone, Default)]
+pub struct UpRequest {
+    /// Removes containers of the project whose service is gone.
+    pub remove_orphans: bool,
+}
+
+/// Containers of the project whose service is not part of the deployment.
+#[must_use]
+pub fn orphans<'a>(deployment: &Deployment, observed: &'a Observed) -> Vec<&'a Container> {
+    let services = &deployment.project.services;
+    observed
+        .containers
+        .iter()
+        .filter(|found| !services.contains_key(&found.service))
+        .collect()
+}
+
+/// The changes that make the deployment exist and run.
+#[must_use]
+pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> Plan {
+    let mut plan = Plan::default();
+    let project = &deployment.project;
+    let changes: Vec<(&str, Change)> = project
+        .start_order()
+        .into_iter()
+        .map(|service| (service, change(deployment, observed, service)))
+        .collect();
+    for folder in &deployment.folders {
+        if observed.folders.get(&folder.path) == Some(&crate::observed::FolderState::Missing) {
+            let action = Action::CreateFolder {
+                path: folder.path.clone(),
+                owner: folder.owner,
+            };
+            plan.push(
+                action,
+                format!("{} names it and it is missing", folder.setting),
+            );
+        }
+    }
+    images(deployment, observed, &mut plan);
+    networks(deployment, observed, &mut plan);
+    if request.remove_orphans {
+        for container in orphans(deployment, observed) {
+            remove(
+                &mut plan,
+                container,
+                DEFAULT_GRACE,
+                "its service is not configured any more",
+            );
+        }
+    }
+    let mut awaited = Awaited {
+        deployment,
+        observed,
+        touched: BTreeSet::new(),
+        done: BTreeSet::new(),
+    };
+    for (service, change) in changes {
+        start_service(&mut plan, &mut awaited, service, &change);
+    }
+    plan
+}
+
+/// What has to happen to the container of one service.
+enum Change {
+    Nothing,
+    Start { cause: String },
+    Create { cause: String },
+    Recreate { cause: String },
+}
+
+fn change(deployment: &Deployment, observed: &Observed, service: &str) -> Change {
+    let Some(container) = observed.container(service) else {
+        return Change::Create {
+            cause: "it does not exist".to_owned(),
+        };
+    };
+    let Some(desired) = deployment.project.services.get(service) else {
+        return Change::Nothing;
+    };
+    if let Some(cause) = difference::cause(service, desired, container, observed) {
+        return Change::Recreate { cause };
+    }
+    match container.state {
+        // The engine itself starts a restarting one again; waiting for readiness shows what comes of it.
+        ContainerState::Running | ContainerState::Restarting { .. } => Change::Nothing,
+        ContainerState::Created => Change::Start {
+            cause: "it was never started".to_owned(),
+        },
+        ContainerState::Paused => Change::Recreate {
+            cause: "it is paused".to_owned(),
+        },
+        ContainerState::Exited { exit_code } => Change::Start {
+            cause: format!("it is stopped (exit code {exit_code})"),
+        },
+        ContainerState::Broken => Change::Recreate {
+            cause: "its removal failed earlier".to_owned(),
+        },
+    }
+}
+
+fn images(deployment: &Deployment, observed: &Observed, plan: &mut Plan) {
+    let is_missing = |reference: &str| matches!(observed.images.get(reference), Some(None));
+    let bundled: Vec<(String, String)> = deployment
+        .bundled_images
+        .iter()
+        .filter(|(_, reference)| is_missing(reference))
+        .map(|(service, reference)| (service.clone(), reference.clone()))
+        .collect();
+    if !bundled.is_empty() {
+        let images = deployment.bundled_images.clone().into_iter().collect();
+        plan.push(
+            Action::LoadBundledImages { images },
+            "BUNDLED_SERVERS is on and they are missing",
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for service in deployment.project.services.values() {
+        let is_bundled = deployment
+            .bundled_images
+            .values()
+            .any(|image| *image == service.image);
+        if is_missing(&service.image) && !is_bundled && seen.insert(&service.image) {
+            let action = Action::PullImage {
+                reference: service.image.clone(),
+            };
+            plan.push(action, "the engine does not have it");
+        }
+    }
+}
+
+fn networks(deployment: &Deployment, observed: &Observed, plan: &mut Plan) {
+    for (key, network) in &deployment.project.networks {
+        let exists = observed
+            .networks
+            .get(&network.name)
+            .is_some_and(|found| !found.is_empty());
+        if !network.external && !exists {
+            let action = Action::CreateNetwork {
+                key: key.clone(),
+                name: network.name.clone(),
+            };
+            plan.push(action, "it does not exist");
+        }
+    }
+}
+
+/// Which services this plan starts, and which waits it already holds.
+struct Awaited<'a> {
+    deployment: &'a Deployment,
+    observed: &'a Observed,
+    touched: BTreeSet<String>,
+    done: BTreeSet<(String, &'static str)>,
+}
+
+impl Awaited<'_> {
+    /// Whether the service has reached the condition and this plan does not disturb it.
+    fn holds(&self, service: &str, condition: Condition) -> bool {
+        if self.touched.contains(service) {
+            return false;
+        }
+        let Some(container) = self.observed.container(service) else {
+            return false;
+        };
+        match condition {
+            Condition::Started => container.state.is_running(),
+            Condition::Healthy => container.health == Some(Health::Healthy),
+            Condition::Completed => container.state == ContainerState::Exited { exit_code: 0 },
+        }
+    }
+
+    fn push(&mut self, plan: &mut Plan, service: &str, condition: Condition, cause: &str) {
+        // A start step is all that "started" needs, and it comes earlier in the plan.
+        let is_known = condition == Condition::Started || self.holds(service, condition);
+        if is_known || !self.done.insert((service.to_owned(), condition.word())) {
+            return;
+        }
+        let name = self.deployment.project.container_name(service);
+        plan.push(
+            Action::AwaitCondition {
+                service: service.to_owned(),
+                name,
+                condition,
+            },
+            cause,
+        );
+    }
+}
+
+fn start_service(plan: &mut Plan, awaited: &mut Awaited<'_>, service: &str, change: &Change) {
+    let project = &awaited.deployment.project;
+    let name = project.container_name(service);
+    let cause = match change {
+        Change::Nothing => None,
+        Change::Start { cause } | Change::Create { cause } | Change::Recreate { cause } => {
+            Some(cause.clone())
+        }
+    };
+    if let Some(cause) = cause {
+        if let (Change::Recreate { .. }, Some(old)) = (change, awaited.observed.container(service))
+        {
+            let grace = project.services.get(service).map_or(DEFAULT_GRACE, grace);
+            remove(plan, old, grace, &cause);
+        }
+        if let Some(definition) = project.services.get(service) {
+            for (needed, dependency) in &definition.depends_on {
+                let why = format!("`{service}` depends on it");
+                awaited.push(plan, needed, dependency.condition, &why);
+            }
+        }
+        let service = service.to_owned();
+        if !matches!(change, Change::Start { .. }) {
+            let action = Action::CreateContainer {
+                service: service.clone(),
+                name: name.clone(),
+            };
+            plan.push(action, cause.clone());
+        }
+        plan.push(
+            Action::StartContainer {
+                service: service.clone(),
+                name,
+            },
+            cause,
+        );
+        awaited.touched.insert(service);
+    }
+    initiate(plan, awaited, service);
+}
+
+/// Adds the initiation of mongo's replica set right behind mongo, so that nobody who needs a
+/// primary starts before there is one.
+fn initiate(plan: &mut Plan, awaited: &mut Awaited<'_>, service: &str) {
+    let Some(set) = awaited
+        .deployment
+        .replica_set
+        .clone()
+        .filter(|set| set.service == service)
+    else {
+        return;
+    };
+    let starts = awaited.touched.contains(service);
+    let lacks_set = awaited.observed.readiness.get(service) == Some(&Readiness::NotInitiated);
+    if !starts && !lacks_set {
+        return;
+    }
+    let has_check = awaited
+        .deployment
+        .project
+        .services
+        .get(service)
+        .is_some_and(|definition| definition.healthcheck.is_some());
+    if has_check {
+        awaited.push(
+            plan,
+            service,
+            Condition::Healthy,
+            "its replica set comes next",
+        );
+    }
+    let cause = if lacks_set {
+        "it has not been initiated"
+    } else {
+        "mongo starts"
+    };
+    plan.push(Action::InitiateReplicaSet(set), cause);
+}
+
+fn grace(service: &Service) -> Duration {
+    service
+        .stop_grace_period
+        .map_or(DEFAULT_GRACE, |period| period.0)
+}
+
+fn remove(plan: &mut Plan, container: &Container, grace: Duration, cause: &str) {
+    let (service, name) = (container.service.clone(), container.name.clone());
+    if container.state.is_running() || matches!(container.state, ContainerState::Restarting { .. })
+    {
+        let action = Action::StopContainer {
+            service: service.clone(),
+            name: name.clone(),
+            grace,
+        };
+        plan.push(action, cause);
+    }
+    plan.push(Action::RemoveContainer { service, name }, cause);
+}
+
+/// The containers of the project with those that depend on others first; orphans come first of all.
+fn stop_order<'a>(project: &Project, observed: &'a Observed) -> Vec<&'a Container> {
+    let order = project.start_order();
+    let rank = |container: &Container| order.iter().position(|name| *name == container.service);
+    let mut containers: Vec<&Container> = observed.containers.iter().collect();
+    containers.sort_by_key(|container| {
+        (
+            rank(container).map_or(usize::MIN, |rank| order.len() - rank),
+            container.name.clone(),
+        )
+    });
+    containers
+}
+
+fn is_wanted(services: &[String], container: &Container) -> bool {
+    services.is_empty() || services.contains(&container.service)
+}
+
+/// The changes that stop the services, or all when none is named.
+#[must_use]
+pub fn stop(project: &Project, observed: &Observed, services: &[String]) -> Plan {
+    let mut plan = Plan::default();
+    for container in stop_order(project, observed) {
+        let runs = container.state.is_running()
+            || matches!(container.state, ContainerState::Restarting { .. });
+        if runs && is_wanted(services, container) {
+            let action = Action::StopContainer {
+                service: container.service.clone(),
+                name: container.name.clone(),
+                grace: project
+                    .services
+                    .get(&container.service)
+                    .map_or(DEFAULT_GRACE, grace),
+            };
+            plan.push(action, "asked for");
+        }
+    }
+    plan
+}
+
+/// The changes that start the existing containers of the services, or of all when none is named.
+#[must_use]
+pub fn start(deployment: &Deployment, observed: &Observed, services: &[String]) -> Plan {
+    let mut plan = Plan::default();
+    let mut awaited = Awaited {
+        deployment,
+        observed,
+        touched: BTreeSet::new(),
+        done: BTreeSet::new(),
+    };
+    for service in deployment.project.start_order() {
+        let Some(container) = observed.container(service) else {
+            continue;
+        };
+        let change = if container.state.is_running() || !is_wanted(services, container) {
+            Change::Nothing
+        } else {
+            Change::Start {
+                cause: "asked for".to_owned(),
+            }
+        };
+        start_service(&mut plan, &mut awaited, service, &change);
+    }
+    plan
+}
+
+/// The changes that stop and start the services, or all when none is named.
+#[must_use]
+pub fn restart(deployment: &Deployment, observed: &Observed, services: &[String]) -> Plan {
+    let mut plan = stop(&deployment.project, observed, services);
+    let mut stopped = observed.clone();
+    for container in &mut stopped.containers {
+        if is_wanted(services, container) {
+            container.state = ContainerState::Exited { exit_code: 0 };
+            container.health = None;
+            stopped.readiness.remove(&container.service);
+        }
+    }
+    plan.steps
+        .extend(start(deployment, &stopped, services).steps);
+    plan
+}
+
+/// The changes that remove the containers and networks of the project; data on the host stays.
+#[must_use]
+pub fn down(project: &Project, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    for container in stop_order(project, observed) {
+        let grace = project
+            .services
+            .get(&container.service)
+            .map_or(DEFAULT_GRACE, grace);
+        remove(&mut plan, container, grace, "asked for");
+    }
+    for network in project
+        .networks
+        .values()
+        .filter(|network| !network.external)
+    {
+        for found in observed.networks.get(&network.name).into_iter().flatten() {
+            if found.labels.get(crate::labels::PROJECT) == Some(&project.name) {
+                let action = Action::RemoveNetwork {
+                    name: found.name.clone(),
+                    id: found.id.clone(),
+                };
+                plan.push(action, "asked for");
+            }
+        }
+    }
+    plan
+}

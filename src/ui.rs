@@ -1,0 +1,258 @@
+//! Streams, colour and progress. stdout is the answer, stderr is the talk; what is shown where is
+//! decided here once. Views are functions from a value to text. Knows types only: no engine, no
+//! host.
+#![expect(
+    clippy::print_stderr,
+    reason = "this module is the door to the terminal"
+)]
+
+pub mod failure;
+pub mod json;
+pub mod live;
+pub mod plain;
+pub mod plan;
+pub mod status;
+pub mod words;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use crate::event::Event;
+use failure::Failure;
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document, or one event per line for long operations.
+    Json,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// Live on a terminal, plain elsewhere.
+    #[default]
+    Auto,
+    /// Live.
+    Tty,
+    /// One line per change.
+    Plain,
+    /// Not at all.
+    None,
+}
+
+/// When colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What the user interface is told once, at the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners {
+    /// How answers are written.
+    pub format: Format,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// When colour is used.
+    pub color: Color,
+    /// Whether `NO_COLOR` is set.
+    pub no_color: bool,
+    /// Whether the terminal shows more than ASCII.
+    pub unicode: bool,
+    /// No talk but warnings and errors.
+    pub quiet: bool,
+    /// How much talk beyond the usual.
+    pub verbosity: u8,
+}
+
+/// The user interface.
+#[derive(Debug)]
+pub struct Ui {
+    manners: Manners,
+    style: words::Style,
+}
+
+impl Ui {
+    /// Decides, once, what is shown where.
+    #[must_use]
+    pub fn new(manners: Manners) -> Self {
+        let color = match manners.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => !manners.no_color && std::io::stderr().is_terminal(),
+        };
+        Self {
+            manners,
+            style: words::Style {
+                color,
+                unicode: manners.unicode,
+            },
+        }
+    }
+
+    /// Whether answers are JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.manners.format == Format::Json
+    }
+
+    /// Colours and symbols for text on stderr.
+    #[must_use]
+    pub fn style(&self) -> words::Style {
+        self.style
+    }
+
+    /// Colours and symbols for text on stdout.
+    #[must_use]
+    pub fn answer_style(&self) -> words::Style {
+        let color = match self.manners.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => !self.manners.no_color && std::io::stdout().is_terminal(),
+        };
+        words::Style {
+            color,
+            ..self.style
+        }
+    }
+
+    /// Writes an answer to stdout. A reader that has gone away is no failure.
+    pub fn answer(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        // `toolkit … | head` closes the pipe; there is nobody left to tell.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Writes one JSON document as the answer.
+    pub fn document(&self, schema: &str, data: &Value, warnings: &[String]) {
+        self.answer(&json::document(schema, data, warnings));
+    }
+
+    /// Says something on stderr, unless told to be quiet.
+    pub fn say(&self, text: &str) {
+        if !self.manners.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Says something only when asked for more talk.
+    pub fn detail(&self, text: &str) {
+        if self.manners.verbosity > 0 && !self.manners.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Warns on stderr.
+    pub fn warn(&self, text: &str) {
+        eprintln!("{} {text}", self.style.yellow("warning:"));
+    }
+
+    /// Shows a failure: as text on stderr, or as a document on stdout.
+    pub fn fail(&self, failure: &Failure) {
+        if self.is_json() {
+            self.answer(&json::failure(failure));
+        } else {
+            eprint!("{}", failure::view(failure, self.style));
+        }
+    }
+
+    /// Starts to show the events of an operation.
+    #[must_use]
+    pub fn watch(&self, operation: &str, now: fn() -> time::OffsetDateTime) -> Watch {
+        let shown = if self.is_json() {
+            Shown::Json(Mutex::new(json::EventLines::new(operation, now)))
+        } else {
+            let is_live = match self.manners.progress {
+                Progress::Auto => std::io::stderr().is_terminal(),
+                Progress::Tty => true,
+                Progress::Plain | Progress::None => false,
+            };
+            match self.manners.progress {
+                Progress::None => Shown::Nothing,
+                _ if self.manners.quiet => Shown::Nothing,
+                _ if is_live => Shown::Live(Mutex::new(live::Live::new(self.style))),
+                _ => Shown::Plain(Mutex::new(plain::Plain::new(now))),
+            }
+        };
+        Watch {
+            shown,
+            style: self.style,
+            verbosity: self.manners.verbosity,
+        }
+    }
+}
+
+/// Shows the events of one operation.
+#[derive(Debug)]
+pub struct Watch {
+    shown: Shown,
+    style: words::Style,
+    verbosity: u8,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Live(Mutex<live::Live>),
+    Plain(Mutex<plain::Plain>),
+    Json(Mutex<json::EventLines>),
+    Nothing,
+}
+
+impl Watch {
+    /// Shows one event.
+    pub fn show(&self, event: &Event) {
+        let with_causes = self.verbosity > 0;
+        match &self.shown {
+            Shown::Live(live) => {
+                if let Ok(mut live) = live.lock() {
+                    live.show(event);
+                }
+            }
+            Shown::Plain(plain) => {
+                if let Ok(mut plain) = plain.lock()
+                    && let Some(line) = plain.line(event, with_causes)
+                {
+                    eprintln!("{line}");
+                }
+            }
+            Shown::Json(lines) => {
+                if let Ok(mut lines) = lines.lock() {
+                    // As with every answer, a reader that has gone away is no failure.
+                    let _ = std::io::stdout().write_all(lines.line(event).as_bytes());
+                }
+            }
+            Shown::Nothing => {
+                if let Event::Warning { text } = event {
+                    eprintln!("{} {text}", self.style.yellow("warning:"));
+                }
+            }
+        }
+    }
+
+    /// Ends the display and leaves the terminal as it was.
+    pub fn finish(&self) {
+        if let Shown::Live(live) = &self.shown
+            && let Ok(mut live) = live.lock()
+        {
+            live.finish();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
