@@ -263,6 +263,14 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
             );
         }
     }
+    // What goes, goes before anything comes, and those that depend on others go first: the
+    // application still reaches mongo and redis while it flushes.
+    for (service, change) in changes.iter().rev() {
+        if let (Change::Recreate { cause }, Some(old)) = (change, observed.container(service)) {
+            let grace = project.services.get(*service).map_or(DEFAULT_GRACE, grace);
+            remove(&mut plan, old, grace, cause);
+        }
+    }
     let mut awaited = Awaited {
         deployment,
         observed,
@@ -411,11 +419,6 @@ fn start_service(plan: &mut Plan, awaited: &mut Awaited<'_>, service: &str, chan
         }
     };
     if let Some(cause) = cause {
-        if let (Change::Recreate { .. }, Some(old)) = (change, awaited.observed.container(service))
-        {
-            let grace = project.services.get(service).map_or(DEFAULT_GRACE, grace);
-            remove(plan, old, grace, &cause);
-        }
         if let Some(definition) = project.services.get(service) {
             for (needed, dependency) in &definition.depends_on {
                 let why = format!("`{service}` depends on it");

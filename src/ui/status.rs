@@ -93,13 +93,15 @@ fn state(state: ContainerState) -> String {
 }
 
 fn ready(container: &Container, readiness: Option<&Readiness>) -> String {
+    if !container.state.is_running() {
+        return "no".to_owned();
+    }
     match (readiness, container.health) {
         (_, Some(Health::Unhealthy)) => "no: its health check fails".to_owned(),
         (Some(Readiness::Ready), _) => "yes".to_owned(),
         (Some(Readiness::NotReady { because }), _) => format!("no: {because}"),
         (Some(Readiness::NotInitiated), _) => "no: its replica set is not initiated".to_owned(),
-        (None, _) if container.state.is_running() => "unknown: it has no probe".to_owned(),
-        (None, _) => "no".to_owned(),
+        (None, _) => "unknown: it has no probe".to_owned(),
     }
 }
 
