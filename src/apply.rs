@@ -16,6 +16,7 @@ use crate::bundled::BundledError;
 use crate::compose::Service;
 use crate::compose::canonical;
 use crate::deployment::Deployment;
+use crate::deployment::Probe;
 use crate::deployment::ReplicaSet;
 use crate::engine::ContainerRequest;
 use crate::engine::Engine;
@@ -350,15 +351,14 @@ impl<E: Engine> Work<'_, E> {
                 let Some(probe) = self.deployment.probes.get(&set.service) else {
                     return Ok(None);
                 };
-                let Some(address) = crate::observe::address(&self.deployment.project, container)
-                else {
+                let Some(address) = container.address() else {
                     return Ok(Some("it has no address yet".to_owned()));
                 };
                 match probe::ask(probe, address, MONGO_DEADLINE).await {
                     Readiness::Ready => Ok(None),
                     Readiness::NotReady { because } => Ok(Some(because)),
                     Readiness::NotInitiated => {
-                        let crate::deployment::Probe::Mongo { port, .. } = probe else {
+                        let Probe::Mongo { port, .. } = probe else {
                             return Ok(None);
                         };
                         let target = SocketAddr::new(address, *port);

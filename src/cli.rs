@@ -55,7 +55,13 @@ enum Command {
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// Folder that holds config/ and data/ [default: the nearest one upward with config/overleaf.rc]
-    #[arg(long, global = true, value_name = "DIR", env = "TOOLKIT_ROOT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "TOOLKIT_ROOT",
+        hide_env_values = true
+    )]
     root: Option<PathBuf>,
     /// How answers are written
     #[arg(

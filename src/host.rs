@@ -149,18 +149,32 @@ pub fn give_to(path: &Path, (user, group): (u32, u32)) -> Result<(), HostError> 
     given.map_err(|source| HostError::file("change the owner of", path, source))
 }
 
-/// What stands at a path where a folder is wanted.
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathKind {
+    /// Nothing.
+    Missing,
+    /// A folder.
+    Folder,
+    /// Something else, or something else in place of one of its parents.
+    Other,
+    /// It cannot be looked at.
+    Unreadable {
+        /// What the system says.
+        cause: String,
+    },
+}
+
+/// What stands at a path.
 #[must_use]
-pub fn folder_state(path: &Path) -> crate::observed::FolderState {
-    use crate::observed::FolderState;
+pub fn path_kind(path: &Path) -> PathKind {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => FolderState::Present,
-        Ok(_) => FolderState::NotAFolder,
+        Ok(metadata) if metadata.is_dir() => PathKind::Folder,
+        Ok(_) => PathKind::Other,
         Err(error) => match error.kind() {
-            io::ErrorKind::NotFound => FolderState::Missing,
-            // A parent of the path is a file.
-            io::ErrorKind::NotADirectory => FolderState::NotAFolder,
-            _ => FolderState::Unreadable {
+            io::ErrorKind::NotFound => PathKind::Missing,
+            io::ErrorKind::NotADirectory => PathKind::Other,
+            _ => PathKind::Unreadable {
                 cause: error.to_string(),
             },
         },
@@ -301,13 +315,12 @@ mod tests {
 
     #[test]
     fn folders_are_told_from_files() {
-        use crate::observed::FolderState;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("f");
         write_new(&file, "", 0o600).unwrap();
-        assert_eq!(folder_state(folder.path()), FolderState::Present);
-        assert_eq!(folder_state(&file), FolderState::NotAFolder);
-        assert_eq!(folder_state(&file.join("x")), FolderState::NotAFolder);
-        assert_eq!(folder_state(&folder.path().join("x")), FolderState::Missing);
+        assert_eq!(path_kind(folder.path()), PathKind::Folder);
+        assert_eq!(path_kind(&file), PathKind::Other);
+        assert_eq!(path_kind(&file.join("x")), PathKind::Other);
+        assert_eq!(path_kind(&folder.path().join("x")), PathKind::Missing);
     }
 }

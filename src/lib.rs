@@ -19,7 +19,7 @@
 //! 8. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
-//! [`labels`] and [`secret`] are leaves.
+//! [`image`], [`labels`] and [`secret`] are leaves.
 //!
 //! # Invariants
 //!
@@ -55,6 +55,7 @@ pub mod diagnosis;
 pub mod engine;
 pub mod event;
 pub mod host;
+pub mod image;
 pub mod interpolation;
 pub mod labels;
 pub mod observe;

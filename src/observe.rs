@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
@@ -13,7 +14,9 @@ use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::PortHolder;
 use crate::host;
+use crate::host::PathKind;
 use crate::observed::Container;
+use crate::observed::FolderState;
 use crate::observed::Observed;
 use crate::observed::Readiness;
 use crate::observed::TakenPort;
@@ -45,11 +48,20 @@ pub async fn everything(
     observed.strangers = strangers(engine, project, &observed.containers).await?;
     let folders = deployment.folders.iter();
     observed.folders = folders
-        .map(|folder| (folder.path.clone(), host::folder_state(&folder.path)))
+        .map(|folder| (folder.path.clone(), folder_state(&folder.path)))
         .collect();
     observed.taken_ports = taken_ports(engine, project, &observed.containers).await?;
     observed.readiness = readiness(deployment, &observed.containers).await;
     Ok(observed)
+}
+
+fn folder_state(path: &Path) -> FolderState {
+    match host::path_kind(path) {
+        PathKind::Missing => FolderState::Missing,
+        PathKind::Folder => FolderState::Present,
+        PathKind::Other => FolderState::NotAFolder,
+        PathKind::Unreadable { cause } => FolderState::Unreadable { cause },
+    }
 }
 
 /// The containers and networks of a project; what `stop` and `down` need.
@@ -167,7 +179,7 @@ async fn readiness(deployment: &Deployment, ours: &[Container]) -> BTreeMap<Stri
         let container = ours
             .iter()
             .find(|container| container.service == *service)?;
-        let address = address(&deployment.project, container)?;
+        let address = container.address()?;
         container
             .state
             .is_running()
@@ -180,15 +192,4 @@ async fn readiness(deployment: &Deployment, ours: &[Container]) -> BTreeMap<Stri
         )
     });
     join_all(answers).await.into_iter().collect()
-}
-
-/// The address of a container in one of the project's networks.
-#[must_use]
-pub fn address(project: &Project, container: &Container) -> Option<IpAddr> {
-    let names = project.networks.values().map(|network| &network.name);
-    let mut addresses = names.filter_map(|name| container.addresses.get(name));
-    addresses
-        .next()
-        .or_else(|| container.addresses.values().next())
-        .copied()
 }

@@ -88,6 +88,14 @@ pub struct Container {
     pub environment: Environment,
 }
 
+impl Container {
+    /// Its address in one of its networks.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.values().next().copied()
+    }
+}
+
 /// An environment. Its values may be secrets and are not shown by `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(pub BTreeMap<String, String>);

@@ -3,24 +3,26 @@
 //! Pure and deterministic: equal inputs give equal plans. Every step names its cause. A plan made
 //! after its own application is empty. Knows nothing of IO, time or the user interface.
 
+pub mod action;
 pub mod difference;
 pub mod obstacle;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::compose::Condition;
 use crate::compose::Project;
 use crate::compose::Service;
 use crate::deployment::Deployment;
-use crate::deployment::ReplicaSet;
+use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
+use crate::observed::FolderState;
 use crate::observed::Health;
 use crate::observed::Observed;
 use crate::observed::Readiness;
+
+pub use action::Action;
 
 /// How long a container gets to stop when its definition does not say (the engine's default).
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -39,161 +41,6 @@ pub struct Step {
     pub action: Action,
     /// Why it is needed.
     pub cause: String,
-}
-
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Makes a folder of the host.
-    CreateFolder {
-        /// Absolute path.
-        path: PathBuf,
-        /// User and group it is given to.
-        owner: Option<(u32, u32)>,
-    },
-    /// Makes the images of the bundled servers out of the running program.
-    LoadBundledImages {
-        /// Service and image reference.
-        images: Vec<(String, String)>,
-    },
-    /// Pulls an image.
-    PullImage {
-        /// Image reference.
-        reference: String,
-    },
-    /// Makes a network.
-    CreateNetwork {
-        /// Key in the project.
-        key: String,
-        /// Name on the engine.
-        name: String,
-    },
-    /// Makes a container.
-    CreateContainer {
-        /// The service.
-        service: String,
-        /// Name of the container.
-        name: String,
-    },
-    /// Starts a container.
-    StartContainer {
-        /// The service.
-        service: String,
-        /// Name of the container.
-        name: String,
-    },
-    /// Waits until a service has reached what others need of it.
-    AwaitCondition {
-        /// The service.
-        service: String,
-        /// Name of the container.
-        name: String,
-        /// What it must have reached.
-        condition: Condition,
-    },
-    /// Initiates mongo's replica set unless it is.
-    InitiateReplicaSet(ReplicaSet),
-    /// Stops a container.
-    StopContainer {
-        /// The service.
-        service: String,
-        /// Name of the container.
-        name: String,
-        /// How long it gets.
-        grace: Duration,
-    },
-    /// Removes a stopped container; its data on the host stays.
-    RemoveContainer {
-        /// The service.
-        service: String,
-        /// Name of the container.
-        name: String,
-    },
-    /// Removes a network.
-    RemoveNetwork {
-        /// Name on the engine.
-        name: String,
-        /// Full id.
-        id: String,
-    },
-}
-
-impl Action {
-    /// Whether people cannot work while or after it is done.
-    #[must_use]
-    pub fn interrupts_service(&self) -> bool {
-        matches!(
-            self,
-            Self::StopContainer { .. } | Self::RemoveContainer { .. }
-        )
-    }
-
-    /// The kind of action, as an identifier for machines.
-    #[must_use]
-    pub fn id(&self) -> &'static str {
-        match self {
-            Self::CreateFolder { .. } => "create-folder",
-            Self::LoadBundledImages { .. } => "load-bundled-images",
-            Self::PullImage { .. } => "pull-image",
-            Self::CreateNetwork { .. } => "create-network",
-            Self::CreateContainer { .. } => "create-container",
-            Self::StartContainer { .. } => "start-container",
-            Self::AwaitCondition { .. } => "await-condition",
-            Self::InitiateReplicaSet(_) => "initiate-replica-set",
-            Self::StopContainer { .. } => "stop-container",
-            Self::RemoveContainer { .. } => "remove-container",
-            Self::RemoveNetwork { .. } => "remove-network",
-        }
-    }
-
-    /// The service it belongs to, if it belongs to one.
-    #[must_use]
-    pub fn service(&self) -> Option<&str> {
-        match self {
-            Self::CreateContainer { service, .. }
-            | Self::StartContainer { service, .. }
-            | Self::AwaitCondition { service, .. }
-            | Self::StopContainer { service, .. }
-            | Self::RemoveContainer { service, .. } => Some(service),
-            Self::InitiateReplicaSet(set) => Some(&set.service),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CreateFolder { path, .. } => write!(f, "create folder `{}`", path.display()),
-            Self::LoadBundledImages { images } => {
-                let services: Vec<&str> =
-                    images.iter().map(|(service, _)| service.as_str()).collect();
-                write!(
-                    f,
-                    "make images of the bundled servers {}",
-                    services.join(", ")
-                )
-            }
-            Self::PullImage { reference } => write!(f, "pull image `{reference}`"),
-            Self::CreateNetwork { name, .. } => write!(f, "create network `{name}`"),
-            Self::CreateContainer { name, .. } => write!(f, "create container `{name}`"),
-            Self::StartContainer { name, .. } => write!(f, "start container `{name}`"),
-            Self::AwaitCondition {
-                service, condition, ..
-            } => {
-                let what = match condition {
-                    Condition::Started => "is started",
-                    Condition::Healthy => "is healthy",
-                    Condition::Completed => "has completed",
-                };
-                write!(f, "wait until `{service}` {what}")
-            }
-            Self::InitiateReplicaSet(set) => write!(f, "initiate replica set `{}`", set.name),
-            Self::StopContainer { name, .. } => write!(f, "stop container `{name}`"),
-            Self::RemoveContainer { name, .. } => write!(f, "remove container `{name}`"),
-            Self::RemoveNetwork { name, .. } => write!(f, "remove network `{name}`"),
-        }
-    }
 }
 
 impl Plan {
@@ -240,7 +87,7 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
         .map(|service| (service, change(deployment, observed, service)))
         .collect();
     for folder in &deployment.folders {
-        if observed.folders.get(&folder.path) == Some(&crate::observed::FolderState::Missing) {
+        if observed.folders.get(&folder.path) == Some(&FolderState::Missing) {
             let action = Action::CreateFolder {
                 path: folder.path.clone(),
                 owner: folder.owner,
@@ -603,7 +450,7 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
         .filter(|network| !network.external)
     {
         for found in observed.networks.get(&network.name).into_iter().flatten() {
-            if found.labels.get(crate::labels::PROJECT) == Some(&project.name) {
+            if found.labels.get(labels::PROJECT) == Some(&project.name) {
                 let action = Action::RemoveNetwork {
                     name: found.name.clone(),
                     id: found.id.clone(),

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::image;
 use crate::release::Edition;
 use crate::release::Version;
 use catalogue::SettingRow;
@@ -221,7 +222,13 @@ pub fn resolve(sources: &Sources<'_>) -> Result<(Settings, Vec<Problem>), Settin
     };
     layers.check_names();
     let settings = layers.settings(variables);
-    let problems = layers.problems;
+    let mut problems = layers.problems;
+    problems.sort_by_key(|problem| {
+        problem
+            .place
+            .as_ref()
+            .map(|at| (at.file.clone(), at.line, at.column))
+    });
     match settings {
         Some(settings)
             if problems
@@ -280,7 +287,7 @@ impl Layers<'_> {
         };
         let is_left_empty = value.is_empty() && origin != Origin::Default;
         if !is_left_empty && let Some(objection) = catalogue::objection(row, &value) {
-            self.error(name, &objection, &row.text);
+            self.error(name, &objection, "");
         }
         self.used.insert(name.to_owned(), origin);
         Some(value)
@@ -391,7 +398,7 @@ impl Layers<'_> {
                 format!("{image}:{version}")
             }
             None => {
-                if tag(&image).is_none() {
+                if image::tag(&image).is_none() {
                     let advice = "write for example `MONGO_VERSION=8.0`";
                     self.error("MONGO_VERSION", "is not set", advice);
                 }
@@ -525,15 +532,6 @@ impl Layers<'_> {
     }
 }
 
-/// The tag of an image reference, `None` when it has neither tag nor digest.
-#[must_use]
-pub fn tag(reference: &str) -> Option<&str> {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    last.split_once('@')
-        .or_else(|| last.split_once(':'))
-        .map(|(_, tag)| tag)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -577,10 +575,10 @@ mod tests {
         assert_eq!(
             resolved(&rc, "6.2").unwrap_err(),
             [
-                "`6.2` is not an Overleaf version; write it as `6.2.2`",
-                "EDITION: `gold` is not a value for it; use one of ce, pro, cep",
-                "OVERLEAF_LISTEN_IP: `here` is not an IP address",
                 "OVERLEAF_PORT: `http` is not a port; use a number from 1 to 65535",
+                "OVERLEAF_LISTEN_IP: `here` is not an IP address",
+                "EDITION: `gold` is not a value for it; use one of ce, pro, cep",
+                "`6.2` is not an Overleaf version; write it as `6.2.2`",
             ]
         );
     }

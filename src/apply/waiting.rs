@@ -293,14 +293,12 @@ impl<E: Engine> Work<'_, E> {
             "an answer to its probe",
             async |container| {
                 let readiness = match self.deployment.probes.get(service) {
-                    Some(probe) => {
-                        match crate::observe::address(&self.deployment.project, container) {
-                            Some(address) => probe::ask(probe, address, PROBE_DEADLINE).await,
-                            None => Readiness::NotReady {
-                                because: "it has no address yet".to_owned(),
-                            },
-                        }
-                    }
+                    Some(probe) => match container.address() {
+                        Some(address) => probe::ask(probe, address, PROBE_DEADLINE).await,
+                        None => Readiness::NotReady {
+                            because: "it has no address yet".to_owned(),
+                        },
+                    },
                     None => Readiness::Ready,
                 };
                 Ok(match readiness {

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use tera::{Kwargs, State, Tera};
 
 use super::{Context, DeploymentError, REPLICA_SET, bundled_image};
+use crate::image;
 use crate::release::Catalogue;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// The templates that the program carries, by the names they include each other with.
 const TEMPLATES: [(&str, &str); 6] = [
@@ -59,7 +60,7 @@ impl Rendering {
         let era = catalogue.era(&settings.version)?;
         let images = catalogue.images(settings.edition)?;
         let mut bundled = BTreeMap::new();
-        let mut image = |service: &str, real: String| {
+        let mut choose = |service: &str, real: String| {
             if !settings.bundled {
                 return real;
             }
@@ -89,7 +90,7 @@ impl Rendering {
         values.insert(
             "sharelatex",
             json!({
-                "image": image("sharelatex", tagged(name, &settings.version.to_string())),
+                "image": choose("sharelatex", tagged(name, &settings.version.to_string())),
                 "container_name": container_name("sharelatex"),
                 "port": short_port(&sharelatex.listen_ip, &sharelatex.port, 80),
                 "data_path": sharelatex.data_path,
@@ -104,7 +105,7 @@ impl Rendering {
         values.insert("redis_port", json!(settings.redis_port));
         let mongo = settings.mongo.as_ref().map(|mongo| {
             json!({
-                "image": image("mongo", mongo.image.clone()),
+                "image": choose("mongo", mongo.image.clone()),
                 "container_name": container_name("mongo"),
                 "data_path": mongo.data_path,
                 "shell": mongo_shell(&mongo.image),
@@ -114,7 +115,7 @@ impl Rendering {
         values.insert("mongo", json!(mongo));
         let redis = settings.redis.as_ref().map(|redis| {
             json!({
-                "image": image("redis", redis.image.clone()),
+                "image": choose("redis", redis.image.clone()),
                 "container_name": container_name("redis"),
                 "data_path": redis.data_path,
                 "append_only": settings.redis_append_only,
@@ -126,7 +127,7 @@ impl Rendering {
             let name = git_bridge.image.as_ref().or(images.git_bridge.as_ref());
             let real = name.map(|name| tagged(name, &format!("{major}.{minor}.{patch}")));
             json!({
-                "image": image("git-bridge", real.unwrap_or_default()),
+                "image": choose("git-bridge", real.unwrap_or_default()),
                 "container_name": container_name("git-bridge"),
                 "data_path": git_bridge.data_path,
                 "log_level": git_bridge.log_level,
@@ -178,7 +179,7 @@ fn quote(value: &str, _: Kwargs, _: &State<'_>) -> String {
 
 /// An image reference; a name that already has a tag or digest is kept.
 fn tagged(name: &str, tag: &str) -> String {
-    match settings::tag(name) {
+    match image::tag(name) {
         Some(_) => name.to_owned(),
         None => format!("{name}:{tag}"),
     }
@@ -196,7 +197,7 @@ fn short_port(address: &str, port: &str, target: u16) -> String {
 
 /// The shell that the health check of this mongo image can use.
 fn mongo_shell(image: &str) -> &'static str {
-    let major = settings::tag(image)
+    let major = image::tag(image)
         .and_then(|tag| tag.split(|c: char| !c.is_ascii_digit()).next())
         .and_then(|digits| digits.parse::<u64>().ok());
     // A tag without a number, such as a digest, is taken for a current image.

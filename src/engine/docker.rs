@@ -178,7 +178,7 @@ impl Engine for DockerEngine {
 
     async fn pull(&self, reference: &str, progress: Transferred<'_>) -> Result<(), EngineError> {
         // Without a tag the engine would pull all tags of the repository.
-        let tagged = match crate::settings::tag(reference) {
+        let tagged = match crate::image::tag(reference) {
             Some(_) => reference.to_owned(),
             None => format!("{reference}:latest"),
         };

@@ -1,1 +1,21 @@
 //! Integration tests, one binary: a module per command or subject.
+//!
+//! What needs no engine runs anywhere. The modules below `docker` need a container engine; they
+//! fail, not skip, where `TOOLKIT_TEST_DOCKER=1` is set and none answers.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests look at the world directly, and a panic is how they fail"
+)]
+#![expect(unreachable_pub, reason = "modules of one test binary share helpers")]
+
+mod command_line;
+mod convergence;
+#[path = "../docker/mod.rs"]
+mod docker;
+mod house;
+mod layers;
+mod sandbox;

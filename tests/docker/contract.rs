@@ -1,0 +1,177 @@
+//! What every engine promises, asked of the real one and of the one in memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toolkit::bundled;
+use toolkit::compose::{Network, Service};
+use toolkit::engine::memory::MemoryEngine;
+use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace};
+use toolkit::labels;
+use toolkit::observed::ContainerState;
+
+use super::instance::{engine, remove_project, unique_name};
+use crate::sandbox::PROGRAM;
+
+/// Ends a container's process without warning, through the engine's own socket.
+pub fn kill(id: &str) {
+    let socket = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = socket
+        .strip_prefix("unix://")
+        .unwrap_or("/var/run/docker.sock")
+        .to_owned();
+    use std::io::{Read, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    write!(
+        stream,
+        "POST /containers/{id}/kill HTTP/1.0\r\nHost: engine\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 204 "), "{answer}");
+}
+
+/// The promises. `image` is one that the engine has after `load`.
+async fn check(engine: &impl Engine, project: &str, image: &str) {
+    let facts = engine.facts().await.unwrap();
+    assert_eq!(facts.operating_system, "linux");
+    assert!(facts.api >= (1, 41));
+
+    // An archive brings its images; an unknown reference is none, not an error.
+    assert_eq!(engine.image("toolkit-test/none:1").await.unwrap(), None);
+    let images = vec![("redis".to_owned(), image.to_owned())];
+    engine
+        .load(bundled::archive(PROGRAM.as_ref(), &images).unwrap())
+        .await
+        .unwrap();
+    assert!(!engine.image(image).await.unwrap().unwrap().id.is_empty());
+
+    // Networks are found by their exact name.
+    let name = format!("{project}_default");
+    let network = Network {
+        name: name.clone(),
+        ..Network::default()
+    };
+    let label = BTreeMap::from([(labels::PROJECT.to_owned(), project.to_owned())]);
+    let id = engine.create_network(&network, &label).await.unwrap();
+    let found = engine.networks(&name).await.unwrap();
+    assert_eq!((found.len(), &found[0].id), (1, &id));
+    assert_eq!(found[0].labels[labels::PROJECT], project);
+    assert_eq!(engine.networks(project).await.unwrap(), []);
+
+    // A container is created once under its name, and not started by that.
+    let service = Service {
+        image: image.to_owned(),
+        environment: BTreeMap::from([("COLOUR".to_owned(), Some("blue".to_owned()))]),
+        command: Some(vec![
+            "redis-server".to_owned(),
+            "--dir".to_owned(),
+            "/tmp".to_owned(),
+        ]),
+        ..Service::default()
+    };
+    let container = format!("{project}-redis-1");
+    let place = NetworkPlace {
+        name,
+        id: id.clone(),
+        aliases: vec!["redis".to_owned()],
+    };
+    let mut all = label.clone();
+    all.insert(labels::SERVICE.to_owned(), "redis".to_owned());
+    let request = ContainerRequest {
+        name: &container,
+        service_name: "redis",
+        service: &service,
+        networks: vec![place],
+        labels: all,
+    };
+    engine.create_container(&request).await.unwrap();
+    let again = engine.create_container(&request).await;
+    assert!(
+        matches!(again, Err(EngineError::NameTaken { .. })),
+        "{again:?}"
+    );
+    let observed = engine.container(&container).await.unwrap().unwrap();
+    assert_eq!(observed.state, ContainerState::Created);
+    assert_eq!(observed.environment.0["COLOUR"], "blue");
+    assert_eq!(
+        (observed.project.as_str(), observed.service.as_str()),
+        (project, "redis")
+    );
+    let listed = engine.project_containers(project).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        engine
+            .project_containers("toolkit-test-none")
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(engine.container("toolkit-test-none").await.unwrap(), None);
+
+    // Start and stop may be repeated; a running container cannot be removed.
+    engine.start(&container).await.unwrap();
+    engine.start(&container).await.unwrap();
+    let observed = engine.container(&container).await.unwrap().unwrap();
+    assert_eq!(observed.state, ContainerState::Running);
+    assert!(observed.address().is_some());
+    assert!(engine.remove(&container).await.is_err());
+    // A process that has not come as far as its first line does not hear a signal yet.
+    while engine.log_tail(&container, 1).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    engine
+        .stop(&container, Duration::from_secs(10))
+        .await
+        .unwrap();
+    engine
+        .stop(&container, Duration::from_secs(10))
+        .await
+        .unwrap();
+    let observed = engine.container(&container).await.unwrap().unwrap();
+    assert_eq!(observed.state, ContainerState::Exited { exit_code: 0 });
+    engine.remove(&container).await.unwrap();
+    engine.remove(&container).await.unwrap();
+    assert_eq!(engine.container(&container).await.unwrap(), None);
+    engine.remove_network(&id).await.unwrap();
+    engine.remove_network(&id).await.unwrap();
+
+    // What does not exist cannot be created from or started.
+    let nothing = Service {
+        image: "toolkit-test/none:1".to_owned(),
+        ..Service::default()
+    };
+    let request = ContainerRequest {
+        service: &nothing,
+        networks: Vec::new(),
+        ..request
+    };
+    let missing = engine.create_container(&request).await;
+    assert!(
+        matches!(missing, Err(EngineError::Missing { .. })),
+        "{missing:?}"
+    );
+    assert!(engine.start("toolkit-test-none").await.is_err());
+}
+
+#[tokio::test]
+async fn the_engine_in_memory_keeps_the_contract() {
+    let engine = MemoryEngine::new(&[], &[]);
+    check(&engine, "toolkit-test-memory", "toolkit-test/redis:1").await;
+}
+
+#[test]
+fn the_real_engine_keeps_the_contract() {
+    let Some((runtime, engine)) = engine() else {
+        return;
+    };
+    let project = unique_name();
+    let tag = bundled::tag(PROGRAM.as_ref()).unwrap();
+    let image = format!("toolkit-bundled/redis:{tag}");
+    let outcome = runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(120), check(&engine, &project, &image)).await
+    });
+    remove_project(&runtime, &engine, &project);
+    outcome.unwrap();
+}

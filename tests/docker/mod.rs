@@ -1,0 +1,8 @@
+//! Tests against a real container engine. Each makes names of its own and removes what it made,
+//! even when it fails. Nothing is pulled, pruned, or touched that a test did not make.
+
+mod bad_input;
+mod circle;
+mod contract;
+mod crash;
+mod instance;

@@ -1,0 +1,232 @@
+//! The program without an engine: configuration, definitions, wrong input, exit codes.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::sandbox::Sandbox;
+
+/// An engine that is not there.
+const NO_ENGINE: &str = "unix:///nonexistent/engine.sock";
+
+#[test]
+fn init_writes_private_files_and_never_overwrites() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox
+        .run(&["init", "--no-input", "--port", "8080"])
+        .succeeded();
+    insta::assert_snapshot!(ran.stderr, @r"
+    wrote config/version
+    wrote config/variables.env
+    wrote config/overleaf.rc
+    next: look at config/overleaf.rc and config/variables.env, then run `toolkit up`
+    ");
+    let mode = |path: &str| {
+        std::fs::metadata(sandbox.root().join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode("config"), 0o700);
+    for file in [
+        "config/overleaf.rc",
+        "config/variables.env",
+        "config/version",
+    ] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    let before = sandbox.read("config/variables.env");
+    let ran = sandbox.run(&["init", "--no-input"]).succeeded();
+    assert_eq!(
+        ran.stderr,
+        "kept config/version\nkept config/variables.env\nkept config/overleaf.rc\n"
+    );
+    assert_eq!(sandbox.read("config/variables.env"), before);
+    let ran = sandbox.run(&["init", "--port", "81"]).ended_with(1);
+    insta::assert_snapshot!(ran.stderr, @r"
+    error[INIT_EXISTS]: this instance is configured already
+      because: `[ROOT]/config/overleaf.rc` exists, and init never overwrites
+      state:   nothing was changed
+      fix:     change the values in that file, or start elsewhere with --root DIR
+    ");
+}
+
+#[test]
+fn definitions_are_printed_without_an_engine() {
+    let sandbox =
+        Sandbox::initialised(&["--edition", "pro", "--git-bridge", "--project-name", "p"])
+            .environment("DOCKER_HOST", NO_ENGINE);
+    sandbox.write("config/variables.env", "OVERLEAF_APP_NAME='A $ign'\n");
+    let ran = sandbox
+        .run(&["compose", "config", "--format", "json"])
+        .succeeded();
+    insta::assert_snapshot!(ran.stdout);
+    let yaml = sandbox.run(&["compose", "config"]).succeeded();
+    // Brackets mean something in YAML.
+    let plain = |text: &str| text.replace("[ROOT]", "/root");
+    let json: serde_json::Value = serde_json::from_str(&plain(&ran.stdout)).unwrap();
+    let read: serde_json::Value = serde_saphyr::from_str(&plain(&yaml.stdout)).unwrap();
+    assert_eq!(read, json, "YAML and JSON differ");
+    let hashes = sandbox.run(&["compose", "hash"]).succeeded();
+    assert_eq!(hashes.stdout.lines().count(), 4);
+}
+
+#[test]
+fn every_problem_of_the_files_is_shown_with_its_line() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write(
+        "config/overleaf.rc",
+        "OVERLEAF_DATA_PATH=data/overleaf\nMONGO_IMAGE=mongo\nMONGO_VERSION=$(date)\nOVERLEAF_PORT=http\n  if true; then\n",
+    );
+    sandbox.write("config/version", "6.2\n");
+    let ran = sandbox.run(&["compose", "config"]).ended_with(3);
+    insta::assert_snapshot!(ran.stderr);
+    let ran = sandbox
+        .run(&["compose", "config", "--format", "json"])
+        .ended_with(3);
+    let error: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(error["ok"], false);
+    assert_eq!(error["error"]["exit"], 3);
+    assert_eq!(error["error"]["problems"][0]["where"]["line"], 3);
+}
+
+#[test]
+fn a_missing_instance_or_file_names_the_next_command() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["plan"]).ended_with(3);
+    insta::assert_snapshot!(ran.stderr, @r"
+    error[NO_INSTANCE]: no instance was found
+      because: neither `[ROOT]` nor a folder above it holds config/overleaf.rc
+      fix:     toolkit init
+    ");
+    let sandbox = Sandbox::initialised(&[]);
+    std::fs::remove_file(sandbox.root().join("config/version")).unwrap();
+    let ran = sandbox.run(&["plan"]).ended_with(3);
+    insta::assert_snapshot!(ran.stderr, @r"
+    error[CONFIG_MISSING]: `[ROOT]/config/version` does not exist
+      state:   nothing was changed
+      fix:     toolkit init
+    ");
+    std::fs::create_dir(sandbox.root().join("config/version")).unwrap();
+    let ran = sandbox.run(&["plan"]).ended_with(3);
+    insta::assert_snapshot!(ran.stderr, @r"
+    error[CONFIG_UNREADABLE]: cannot read `[ROOT]/config/version`
+      because: Is a directory (os error 21)
+      state:   nothing was changed
+      fix:     run as the user who owns the configuration
+    ");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_named() {
+    let sandbox = Sandbox::initialised(&[]);
+    for command in ["plan", "up", "status", "stop", "start", "restart", "down"] {
+        let ran = sandbox
+            .command(&[command])
+            .env("DOCKER_HOST", NO_ENGINE)
+            .output()
+            .unwrap();
+        let ran = sandbox.ran(&ran).ended_with(8);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(ran.stderr, @r"
+            error[ENGINE_UNREACHABLE]: no container engine answers at `unix:///nonexistent/engine.sock`
+              because: `/nonexistent/engine.sock` does not exist
+              fix:     start the engine (`systemctl start docker`), or point DOCKER_HOST at one
+            ");
+        }
+    }
+    for (host, id) in [
+        ("tcp://127.0.0.1:1", "ENGINE_UNREACHABLE"),
+        ("ftp://example", "ENGINE_ENDPOINT"),
+    ] {
+        let ran = sandbox
+            .command(&["plan"])
+            .env("DOCKER_HOST", host)
+            .output()
+            .unwrap();
+        let ran = sandbox.ran(&ran).ended_with(8);
+        assert!(
+            ran.stderr.starts_with(&format!("error[{id}]")),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let sandbox = Sandbox::initialised(&[]);
+    for arguments in [
+        &["frobnicate"][..],
+        &["up", "--nope"],
+        &["plan", "--timeout", "soon"],
+        &["init", "--edition", "gold"],
+        &["serve", "postgres"],
+        &["stop", "mango"],
+    ] {
+        let ran = sandbox.run(arguments).ended_with(2);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+    }
+    let ran = sandbox.run(&["stop", "mango"]).ended_with(2);
+    assert!(
+        ran.stderr.contains("did you mean `mongo`?"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn an_override_file_is_refused_rather_than_ignored() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write("config/docker-compose.override.yml", "services: {}\n");
+    let ran = sandbox.run(&["compose", "config"]).ended_with(3);
+    assert!(
+        ran.stderr.starts_with("error[OVERRIDE_UNSUPPORTED]"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_withdrawn_release_is_refused_unless_it_is_asked_for() {
+    let sandbox = Sandbox::initialised(&["--release", "5.0.1"]);
+    let ran = sandbox.run(&["compose", "hash"]).ended_with(3);
+    assert!(
+        ran.stderr.starts_with("error[RELEASE_RETRACTED]"),
+        "{}",
+        ran.stderr
+    );
+    sandbox.replace(
+        "config/overleaf.rc",
+        "PROJECT_NAME=overleaf",
+        "PROJECT_NAME=overleaf\nOVERLEAF_SKIP_RETRACTION_CHECK=5.0.1",
+    );
+    sandbox.run(&["compose", "hash"]).succeeded();
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let sandbox = Sandbox::initialised(&[]);
+    let mut child = sandbox
+        .command(&["compose", "config"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn the_instance_is_found_from_a_folder_below() {
+    let sandbox = Sandbox::initialised(&[]);
+    let below = sandbox.root().join("a/b");
+    std::fs::create_dir_all(&below).unwrap();
+    let output = sandbox
+        .command(&["compose", "hash"])
+        .current_dir(below)
+        .output()
+        .unwrap();
+    sandbox.ran(&output).succeeded();
+}

@@ -1,0 +1,216 @@
+//! Plans and their application on the engine in memory: every interruption converges.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use toolkit::apply::{ApplyError, Work};
+use toolkit::deployment::{self, Context, Deployment};
+use toolkit::engine::memory::MemoryEngine;
+use toolkit::event::Event;
+use toolkit::host;
+use toolkit::host::interrupt::Interrupt;
+use toolkit::observe;
+use toolkit::observed::Observed;
+use toolkit::plan::{self, Plan, UpRequest};
+use toolkit::release::Catalogue;
+use toolkit::settings::{Sources, resolve};
+
+const IMAGES: [&str; 4] = [
+    "quay.io/sharelatex/git-bridge:6.2.2",
+    "quay.io/sharelatex/sharelatex-pro:6.2.2",
+    "mongo:8.0",
+    "redis:7.4",
+];
+
+/// A deployment with four services below a folder. No server runs in memory, so nothing is probed.
+fn deployment(root: &Path, more: &str) -> Deployment {
+    let rc = format!(
+        "EDITION=pro\nOVERLEAF_DATA_PATH=data/overleaf\nOVERLEAF_PORT=58080-58090\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_DATA_PATH=data/redis\nREDIS_IMAGE=redis:7.4\nGIT_BRIDGE_ENABLED=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n{more}"
+    );
+    let sources = Sources {
+        root,
+        rc: &rc,
+        variables: "",
+        version: "6.2.2",
+        environment: &|_| None,
+        canonical: &host::canonical,
+    };
+    let (settings, _) = resolve(&sources).unwrap();
+    let mut made =
+        deployment::make(&settings, &Catalogue::load().unwrap(), &Context::default()).unwrap();
+    made.probes.clear();
+    made.replica_set = None;
+    made
+}
+
+async fn plan_now(engine: &MemoryEngine, deployment: &Deployment) -> (Plan, Observed) {
+    let observed = observe::everything(engine, deployment).await.unwrap();
+    let request = UpRequest {
+        remove_orphans: true,
+    };
+    (plan::up(deployment, &observed, &request), observed)
+}
+
+async fn apply(
+    engine: &MemoryEngine,
+    deployment: &Deployment,
+    plan: &Plan,
+) -> Result<Vec<Event>, ApplyError> {
+    let events = Mutex::new(Vec::new());
+    let reporter = |event| events.lock().unwrap().push(event);
+    let work = Work {
+        engine,
+        deployment,
+        reporter: &reporter,
+        interrupt: &Interrupt::never(),
+        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
+        program: Path::new("/nonexistent"),
+    };
+    work.apply(plan).await?;
+    Ok(events.into_inner().unwrap())
+}
+
+fn titles(plan: &Plan) -> Vec<String> {
+    plan.steps
+        .iter()
+        .map(|step| step.action.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_first_plan_comes_in_the_order_of_dependencies() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES[..2], &IMAGES);
+    let deployment = deployment(folder.path(), "");
+    let (plan, observed) = plan_now(&engine, &deployment).await;
+    assert_eq!(
+        plan,
+        plan_now(&engine, &deployment).await.0,
+        "equal inputs give equal plans"
+    );
+    let shown = titles(&plan)
+        .join("\n")
+        .replace(&*folder.path().to_string_lossy(), "[ROOT]");
+    insta::assert_snapshot!(shown);
+    assert_eq!(plan::obstacle::find(&deployment, &observed), []);
+    apply(&engine, &deployment, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+}
+
+#[tokio::test]
+async fn a_failure_at_any_change_leaves_what_the_next_up_finishes() {
+    for change in 1.. {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = MemoryEngine::new(&IMAGES[..2], &IMAGES);
+        let deployment = deployment(folder.path(), "");
+        engine.fail_at(Some(change));
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        let outcome = apply(&engine, &deployment, &plan).await;
+        engine.fail_at(None);
+        let (rest, _) = plan_now(&engine, &deployment).await;
+        apply(&engine, &deployment, &rest).await.unwrap();
+        assert_eq!(
+            plan_now(&engine, &deployment).await.0,
+            Plan::default(),
+            "change {change}"
+        );
+        if outcome.is_ok() {
+            // 2 pulls, 1 network, 4 containers made and started: no change was left to fail.
+            assert_eq!(change, 12);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_goes_goes_first_and_dependants_before_what_they_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let newer = "mongo:9.0";
+    let engine = MemoryEngine::new(&[&IMAGES[..], &[newer]].concat(), &[]);
+    let old = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &old).await;
+    apply(&engine, &old, &plan).await.unwrap();
+    let new = deployment(
+        folder.path(),
+        "MONGO_VERSION=9.0\nOVERLEAF_LISTEN_IP=127.0.0.2\n",
+    );
+    let (plan, _) = plan_now(&engine, &new).await;
+    insta::assert_snapshot!(titles(&plan).join("\n"), @r"
+    stop container `sharelatex`
+    remove container `sharelatex`
+    stop container `mongo`
+    remove container `mongo`
+    create container `mongo`
+    start container `mongo`
+    wait until `mongo` is healthy
+    create container `sharelatex`
+    start container `sharelatex`
+    ");
+    assert!(
+        plan.steps[0].cause.starts_with("ports: "),
+        "{}",
+        plan.steps[0].cause
+    );
+    assert_eq!(plan.steps[2].cause, "image: mongo:8.0 → mongo:9.0");
+    apply(&engine, &new, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &new).await.0, Plan::default());
+}
+
+#[tokio::test]
+async fn stop_and_down_go_backwards_and_keep_what_is_not_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let observed = observe::containers_and_networks(&engine, &deployment.project)
+        .await
+        .unwrap();
+    let stop = plan::stop(&deployment.project, &observed, &["redis".to_owned()]);
+    assert_eq!(titles(&stop), ["stop container `redis`"]);
+    let mut foreign = observed.clone();
+    for networks in foreign.networks.values_mut() {
+        networks
+            .iter_mut()
+            .for_each(|network| network.labels.clear());
+    }
+    let down = plan::down(&deployment.project, &foreign);
+    assert!(
+        !titles(&down).iter().any(|title| title.contains("network")),
+        "{down:?}"
+    );
+    let down = plan::down(&deployment.project, &observed);
+    assert_eq!(
+        titles(&down).first().unwrap(),
+        "stop container `sharelatex`"
+    );
+    apply(&engine, &deployment, &down).await.unwrap();
+    let observed = observe::containers_and_networks(&engine, &deployment.project)
+        .await
+        .unwrap();
+    assert_eq!(plan::down(&deployment.project, &observed), Plan::default());
+    assert!(
+        folder.path().join("data/mongo").is_dir(),
+        "down keeps the data"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_ends_is_named_with_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    engine.exit_at_start("mongo", 132);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let error = apply(&engine, &deployment, &plan).await.unwrap_err();
+    let ApplyError::Service(failure) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        failure.to_string(),
+        "`mongo` ended with exit code 132 (ended by SIGILL, an instruction this processor does not have)"
+    );
+    assert_eq!(failure.diagnosis.unwrap().id, "MONGO_NO_AVX");
+    assert_eq!(failure.log, ["started"]);
+}

@@ -1,0 +1,153 @@
+//! The arrows between modules: who may use whom. The tree is the architecture only as long as this
+//! table is.
+
+use std::collections::BTreeSet;
+
+use super::sandbox::{files, project};
+
+/// Each module with the modules it may use.
+const ALLOWED: [(&str, &[&str]); 22] = [
+    ("interpolation", &[]),
+    ("image", &[]),
+    ("labels", &[]),
+    ("secret", &[]),
+    ("event", &[]),
+    ("observed", &[]),
+    ("diagnosis", &[]),
+    ("servers", &[]),
+    ("host", &[]),
+    ("release", &[]),
+    ("compose", &[]),
+    ("settings", &["image", "interpolation", "release"]),
+    (
+        "deployment",
+        &["compose", "image", "release", "secret", "settings"],
+    ),
+    ("plan", &["compose", "deployment", "labels", "observed"]),
+    ("engine", &["compose", "image", "labels", "observed"]),
+    ("probe", &["deployment", "observed", "secret"]),
+    (
+        "observe",
+        &[
+            "compose",
+            "deployment",
+            "engine",
+            "host",
+            "observed",
+            "probe",
+        ],
+    ),
+    ("bundled", &["engine", "host", "labels"]),
+    ("seed", &["host", "release", "settings"]),
+    (
+        "apply",
+        &[
+            "bundled",
+            "compose",
+            "deployment",
+            "diagnosis",
+            "engine",
+            "event",
+            "host",
+            "labels",
+            "observed",
+            "plan",
+            "probe",
+        ],
+    ),
+    (
+        "ui",
+        &[
+            "deployment",
+            "diagnosis",
+            "event",
+            "labels",
+            "observed",
+            "plan",
+            "settings",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "apply",
+            "bundled",
+            "compose",
+            "deployment",
+            "engine",
+            "host",
+            "observe",
+            "observed",
+            "plan",
+            "release",
+            "seed",
+            "servers",
+            "settings",
+            "ui",
+        ],
+    ),
+];
+
+/// The modules that a text names, and where.
+fn arrows(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        for (at, _) in line.match_indices("crate::") {
+            let name: String = line[at + 7..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            found.push((number + 1, name));
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in files("src", ".rs") {
+        let relative = file.strip_prefix(project().join("src")).unwrap();
+        let first = relative.iter().next().unwrap().to_string_lossy();
+        let module = first.trim_end_matches(".rs").to_owned();
+        if matches!(module.as_str(), "lib" | "main") {
+            continue;
+        }
+        let row = ALLOWED.iter().find(|(name, _)| *name == module);
+        let (_, allowed) = row.unwrap_or_else(|| panic!("`{module}` is not in the table"));
+        seen.insert(module.clone());
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (line, used) in arrows(code) {
+            if used.is_empty() {
+                wrong.push(format!(
+                    "{}:{line}: one `use crate::…` per module",
+                    relative.display()
+                ));
+            } else if used != module && !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{}:{line}: {module} → {used}", relative.display()));
+            }
+        }
+    }
+    let listed: BTreeSet<String> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(seen, listed, "the table and the tree differ");
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn the_docker_adapter_is_named_only_by_the_command_line() {
+    for file in files("src", ".rs") {
+        let relative = file
+            .strip_prefix(project().join("src"))
+            .unwrap()
+            .to_path_buf();
+        if relative.starts_with("cli") || relative.starts_with("engine") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        for name in ["engine::docker", "bollard::"] {
+            assert!(!text.contains(name), "{} names {name}", relative.display());
+        }
+    }
+}
