@@ -34,6 +34,7 @@ use crate::plan::Action;
 use crate::plan::Plan;
 use crate::probe;
 use crate::probe::InitiateError;
+use crate::probe::Initiation;
 use waiting::ServiceFailure;
 
 /// How long one question to mongo may take while its replica set is initiated.
@@ -52,8 +53,8 @@ pub struct Work<'a, E> {
     pub reporter: Reporter<'a>,
     /// Tells when the operator wants to stop.
     pub interrupt: &'a Interrupt,
-    /// When waiting ends.
-    pub deadline: Instant,
+    /// How long a single wait may last.
+    pub patience: Duration,
     /// The running program, from which the bundled images are made.
     pub program: &'a Path,
 }
@@ -225,9 +226,10 @@ impl<E: Engine> Work<'_, E> {
     }
 
     fn create_folder(&self, path: &Path, owner: Option<(u32, u32)>) -> Result<(), StepError> {
-        host::create_folder(path, 0o755)?;
-        let Some(owner) = owner else { return Ok(()) };
-        if let Err(error) = host::give_to(path, owner) {
+        let Some(owner) = owner else {
+            return Ok(host::create_folder(path, 0o755)?);
+        };
+        if let Err(error) = host::create_folder_for(path, 0o755, owner)? {
             // Without root the container takes the folder over itself when it starts.
             let text = format!("{error}; the container does it when it starts");
             (self.reporter)(Event::Note { text });
@@ -362,8 +364,10 @@ impl<E: Engine> Work<'_, E> {
                             return Ok(None);
                         };
                         let target = SocketAddr::new(address, *port);
-                        probe::initiate(set, target, MONGO_DEADLINE).await?;
-                        Ok(Some("it has just been initiated".to_owned()))
+                        match probe::initiate(set, target, MONGO_DEADLINE).await? {
+                            Initiation::Done => Ok(Some("it has just been initiated".to_owned())),
+                            Initiation::NotYet { because } => Ok(Some(because)),
+                        }
                     }
                 }
             },
@@ -372,7 +376,12 @@ impl<E: Engine> Work<'_, E> {
     }
 
     async fn stop(&self, service: &str, name: &str, grace: Duration) -> Result<(), StepError> {
+        let before = self.engine.container(name).await?;
+        let ran = before.is_some_and(|container| container.state == ContainerState::Running);
         self.engine.stop(name, grace).await?;
+        if !ran {
+            return Ok(());
+        }
         let Some(container) = self.engine.container(name).await? else {
             return Ok(());
         };

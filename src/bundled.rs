@@ -23,9 +23,6 @@ pub use libraries::LibraryError;
 /// Where the program lies in the images.
 pub const PROGRAM: &str = "/toolkit";
 
-/// Digits of the program's digest in a tag: enough to tell builds apart.
-const TAG_DIGITS: usize = 12;
-
 /// Size of a piece of the archive on its way to the engine, and how many may wait.
 const PIECE: usize = 1 << 16;
 const WAITING_PIECES: usize = 4;
@@ -47,14 +44,8 @@ pub enum BundledError {
     Archive(#[from] io::Error),
 }
 
-/// The tag of the images that belong to a program: changes with every build.
-///
-/// # Errors
-/// The program cannot be read.
-pub fn tag(program: &Path) -> Result<String, HostError> {
-    let digest = host::file_digest(program)?;
-    Ok(digest.chars().take(TAG_DIGITS).collect())
-}
+/// The tag of the images that belong to this program: a hash over all it is built from.
+pub const TAG: &str = env!("TOOLKIT_BUILD");
 
 /// Architecture of this program in Go's words.
 #[must_use]

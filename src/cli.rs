@@ -9,13 +9,18 @@ pub mod instance;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use time::UtcOffset;
 
 use crate::compose::SpecDuration;
 use crate::host;
+use crate::host::interrupt::Interrupt;
 use crate::ui::{Color, Format, Manners, Progress, Ui};
 use error::CommandError;
 
@@ -157,13 +162,22 @@ pub struct Session {
     pub lock_wait: Duration,
     /// How long to wait for readiness.
     pub timeout: Duration,
+    /// Whether a plan is being carried out, which then answers Ctrl-C itself.
+    pub works: AtomicBool,
 }
 
 /// Runs the program with the arguments and the environment of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::from(run(std::env::args_os().collect()))
+    // Asked while there is one thread only: the C library's answer is not safe beside others.
+    let offset = UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC);
+    let _ = LOCAL_OFFSET.set(offset);
+    let outcome = std::panic::catch_unwind(|| run(std::env::args_os().collect()));
+    ExitCode::from(outcome.unwrap_or(exit::BUG))
 }
+
+/// The local zone, for times that people read.
+static LOCAL_OFFSET: OnceLock<UtcOffset> = OnceLock::new();
 
 fn run(arguments: Vec<OsString>) -> u8 {
     let cli = match parse(arguments) {
@@ -248,6 +262,7 @@ fn session(global: &GlobalArgs) -> Result<Session, CommandError> {
         yaml: global.format == FormatArg::Yaml,
         lock_wait: global.lock_wait.0,
         timeout: global.timeout.0,
+        works: AtomicBool::new(false),
     })
 }
 
@@ -270,32 +285,66 @@ fn whole_environment() -> std::collections::BTreeMap<String, String> {
     std::env::vars().collect()
 }
 
-/// Runs a future to its end on a runtime of its own.
-fn wait<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("no runtime can be started")?;
-    let outcome = runtime.block_on(future);
+/// Runs a command to its end on a runtime of its own. Ctrl-C ends it at once, unless a plan is being
+/// carried out: that stops at its own safe points.
+fn wait<T>(
+    session: &Session,
+    command: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        let interrupt = Interrupt::listen().context("signals cannot be handled")?;
+        let idle = async {
+            let exit_code = interrupt.asked().await;
+            if session.works.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            exit_code
+        };
+        tokio::select! {
+            outcome = command => outcome,
+            exit_code = idle => {
+                let error = CommandError::new("INTERRUPTED", exit_code, "stopped on request");
+                Err(error.state("nothing was changed on the engine"))
+            }
+        }
+    });
     // Drivers leave watchers behind that have nothing left to say.
     runtime.shutdown_background();
     outcome
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    Ok(runtime.context("no runtime can be started")?)
+}
+
 fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
+    if session.yaml && !matches!(command, Command::Compose(_)) {
+        let error = CommandError::new(
+            "USAGE",
+            exit::USAGE,
+            "only `compose config` answers in YAML",
+        );
+        return Err(error.fix("use --format json"));
+    }
     match command {
         Command::Init(args) => commands::init::run(args, session),
-        Command::Quickstart(args) => wait(commands::quickstart::run(args, session)),
-        Command::Up(args) => wait(commands::up::run(args, session)),
-        Command::Plan(args) => wait(commands::plan::run(args, session)),
-        Command::Status(args) => wait(commands::status::run(args, session)),
-        Command::Stop(args) => wait(commands::stop::run(args, session)),
-        Command::Start(args) => wait(commands::start::run(args, session)),
-        Command::Restart(args) => wait(commands::restart::run(args, session)),
-        Command::Down(args) => wait(commands::down::run(args, session)),
+        Command::Quickstart(args) => wait(session, commands::quickstart::run(args, session)),
+        Command::Up(args) => wait(session, commands::up::run(args, session)),
+        Command::Plan(args) => wait(session, commands::plan::run(args, session)),
+        Command::Status(args) => wait(session, commands::status::run(args, session)),
+        Command::Stop(args) => wait(session, commands::stop::run(args, session)),
+        Command::Start(args) => wait(session, commands::start::run(args, session)),
+        Command::Restart(args) => wait(session, commands::restart::run(args, session)),
+        Command::Down(args) => wait(session, commands::down::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
-        Command::Serve(args) => wait(commands::serve::run(args, whole_environment())),
+        Command::Serve(args) => {
+            runtime()?.block_on(commands::serve::run(args, whole_environment()))
+        }
     }
 }
 
@@ -304,9 +353,9 @@ fn state_folder(root: &std::path::Path) -> PathBuf {
     root.join(".toolkit")
 }
 
-/// The time now, as the user interface wants it.
+/// The time now in the local zone, as the user interface wants it.
 fn now() -> time::OffsetDateTime {
-    host::now()
+    host::now().to_offset(*LOCAL_OFFSET.get().unwrap_or(&UtcOffset::UTC))
 }
 
 #[cfg(test)]

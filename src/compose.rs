@@ -10,6 +10,7 @@ pub mod load;
 pub mod node;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 pub use duration::SpecDuration;
 
@@ -38,7 +39,7 @@ pub struct Service {
     /// Program, `None` for that of the image.
     pub entrypoint: Option<Vec<String>>,
     /// Environment; `None` as a value leaves the variable out.
-    pub environment: BTreeMap<String, Option<String>>,
+    pub environment: Environment,
     /// Ports open to other services only.
     pub expose: Vec<String>,
     /// How the engine finds out whether it is healthy.
@@ -67,6 +68,16 @@ pub struct Service {
     pub volumes: Vec<Mount>,
     /// Working folder inside the container.
     pub working_dir: Option<String>,
+}
+
+/// An environment. Its values may be secrets and are not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Environment(pub BTreeMap<String, Option<String>>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
 }
 
 /// What a dependency must have reached.

@@ -40,6 +40,10 @@ pub struct Deployment {
     pub version: Version,
     /// Folders of the host that must exist before containers start.
     pub folders: Vec<Folder>,
+    /// Files of the host that a container mounts; they must exist.
+    pub files: Vec<Folder>,
+    /// Variables that the release needs and that are not set.
+    pub missing_variables: Vec<String>,
     /// How to find out whether a service is ready, by service.
     pub probes: BTreeMap<String, Probe>,
     /// The replica set that mongo must be initiated as; `None` for an external or an old mongo.
@@ -52,7 +56,7 @@ pub struct Deployment {
     pub urls: Vec<String>,
 }
 
-/// A folder of the host that a container mounts.
+/// A path of the host that a container mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     /// Absolute path.
@@ -165,6 +169,8 @@ pub fn make(
     let needs_replica_set = settings.mongo.is_some() && era.needs_replica_set;
     Ok(Deployment {
         folders: folders(settings),
+        files: files(settings),
+        missing_variables: missing_variables(settings, catalogue),
         probes: probes(settings, &project, needs_replica_set),
         replica_set: needs_replica_set.then(|| ReplicaSet {
             service: "mongo".to_owned(),
@@ -194,6 +200,7 @@ fn hand_over_variables(settings: &Settings, project: &mut Project) {
         {
             service
                 .environment
+                .0
                 .entry(entry.name.clone())
                 .or_insert_with(|| entry.value.clone());
         }
@@ -227,6 +234,29 @@ fn folders(settings: &Settings) -> Vec<Folder> {
         all.push(folder(&git_bridge.data_path, "GIT_BRIDGE_DATA_PATH", None));
     }
     all
+}
+
+fn files(settings: &Settings) -> Vec<Folder> {
+    let Some(nginx) = &settings.nginx else {
+        return Vec::new();
+    };
+    [
+        (&nginx.config_path, "NGINX_CONFIG_PATH"),
+        (&nginx.private_key_path, "TLS_PRIVATE_KEY_PATH"),
+        (&nginx.certificate_path, "TLS_CERTIFICATE_PATH"),
+    ]
+    .map(|(path, setting)| Folder {
+        path: path.clone(),
+        setting: setting.to_owned(),
+        owner: None,
+    })
+    .to_vec()
+}
+
+fn missing_variables(settings: &Settings, catalogue: &Catalogue) -> Vec<String> {
+    let needs = catalogue.needs(&settings.version).iter();
+    let is_missing = |name: &&String| settings.variable(name).is_none_or(str::is_empty);
+    needs.filter(is_missing).cloned().collect()
 }
 
 fn probes(
@@ -379,11 +409,11 @@ mod tests {
     #[test]
     fn variables_reach_the_application_beneath_what_the_definition_sets() {
         let made = deployment("", "OVERLEAF_APP_NAME=Ours\nREDIS_PORT=1\nUNSET\n", "6.2.2");
-        let environment = &made.project.services["sharelatex"].environment;
+        let environment = &made.project.services["sharelatex"].environment.0;
         assert_eq!(environment["OVERLEAF_APP_NAME"].as_deref(), Some("Ours"));
         assert_eq!(environment["REDIS_PORT"].as_deref(), Some("6379"));
         assert!(!environment.contains_key("UNSET"));
-        assert!(made.project.services["redis"].environment.is_empty());
+        assert!(made.project.services["redis"].environment.0.is_empty());
     }
 
     #[test]

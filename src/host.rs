@@ -11,11 +11,10 @@ pub mod lock;
 pub mod ports;
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -51,6 +50,12 @@ impl HostError {
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the system does not permit it.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// Whether the path exists already.
@@ -98,25 +103,45 @@ pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
     written.map_err(|source| HostError::file("write", path, source))
 }
 
-/// Replaces a file: writes beside it, syncs, renames. The file keeps its mode.
+/// Replaces a file: writes beside it, syncs, renames. The file keeps its mode and owner; a symbolic
+/// link stays one and the file it points to is replaced. The old text is kept beside as `NAME.bak`.
 ///
 /// # Errors
 /// Any of these steps fails; the old file is then whole.
 pub fn replace(path: &Path, text: &str) -> Result<(), HostError> {
+    let path = &canonical(path);
     let metadata = fs::metadata(path).map_err(|source| HostError::file("look at", path, source))?;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
+    let old = read_text(path)?;
+    put(&suffixed(path, ".bak"), &old, &metadata)?;
+    put(path, text, &metadata)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| HostError::file("sync", folder, source))
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Puts a whole file in place, with the mode and owner of another one.
+fn put(path: &Path, text: &str, like: &fs::Metadata) -> Result<(), HostError> {
+    let beside = suffixed(path, ".new");
     match fs::remove_file(&beside) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(HostError::file("remove", &beside, source)),
     }
-    write_new(&beside, text, metadata.permissions().mode() & 0o7777)?;
-    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| HostError::file("sync", folder, source))
+    write_new(&beside, text, like.permissions().mode() & 0o7777)?;
+    // Only root may give a file away; for everybody else the owner is right already.
+    let owner = (like.uid(), like.gid());
+    if let Err(error) = give_to(&beside, owner)
+        && fs::metadata(&beside).is_ok_and(|new| (new.uid(), new.gid()) != owner)
+    {
+        return Err(error);
+    }
+    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))
 }
 
 /// Makes a folder with its parents; those that are made get the mode, an existing one is left.
@@ -129,6 +154,25 @@ pub fn create_folder(path: &Path, mode: u32) -> Result<(), HostError> {
         .mode(mode)
         .create(path);
     made.map_err(|source| HostError::file("create the folder", path, source))
+}
+
+/// Makes a folder that belongs to a user and a group from its first moment on: made beside, given
+/// away, renamed. Parents are made as [`create_folder`] makes them.
+///
+/// # Errors
+/// The folder cannot be made. Whether it could be given away is the inner result: without root it
+/// cannot, and the folder stays with this user.
+pub fn create_folder_for(
+    path: &Path,
+    mode: u32,
+    owner: (u32, u32),
+) -> Result<Result<(), HostError>, HostError> {
+    let beside = suffixed(path, ".new");
+    create_folder(&beside, mode)?;
+    let given = give_to(&beside, owner);
+    fs::rename(&beside, path)
+        .map_err(|source| HostError::file("create the folder", path, source))?;
+    Ok(given)
 }
 
 /// Sets the mode of a path.
@@ -172,6 +216,8 @@ pub fn path_kind(path: &Path) -> PathKind {
         Ok(metadata) if metadata.is_dir() => PathKind::Folder,
         Ok(_) => PathKind::Other,
         Err(error) => match error.kind() {
+            // A link that points to nothing is in the way of a folder.
+            io::ErrorKind::NotFound if fs::symlink_metadata(path).is_ok() => PathKind::Other,
             io::ErrorKind::NotFound => PathKind::Missing,
             io::ErrorKind::NotADirectory => PathKind::Other,
             _ => PathKind::Unreadable {
@@ -227,24 +273,6 @@ pub fn new_secret() -> Result<String, HostError> {
     Ok(hexadecimal(&bytes))
 }
 
-/// SHA-256 of a file, as hexadecimal digits; the file is read in pieces.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn file_digest(path: &Path) -> Result<String, HostError> {
-    let mut file = open(path)?;
-    let mut hasher = Sha256::new();
-    let mut piece = vec![0_u8; 1 << 16];
-    loop {
-        let read = file.read(&mut piece);
-        let length = read.map_err(|source| HostError::file("read", path, source))?;
-        if length == 0 {
-            return Ok(hexadecimal(&hasher.finalize()));
-        }
-        hasher.update(piece.get(..length).unwrap_or_default());
-    }
-}
-
 /// Bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
@@ -294,7 +322,13 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o640
         );
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(read_text(&folder.path().join("a.bak")).unwrap(), "1");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        replace(&link, "3").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(read_text(&path).unwrap(), "3");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::engine::EngineError;
 use crate::engine::PortHolder;
 use crate::host;
 use crate::host::PathKind;
+use crate::labels;
 use crate::observed::Container;
 use crate::observed::FolderState;
 use crate::observed::Observed;
@@ -42,11 +43,13 @@ pub async fn everything(
     let images = try_join_all(references.iter().map(async |reference| {
         Ok::<_, EngineError>(((*reference).to_owned(), engine.image(reference).await?))
     }));
-    let (mut observed, images) =
-        futures_util::try_join!(containers_and_networks(engine, project), images)?;
+    let (mut observed, images) = futures_util::try_join!(
+        containers_and_networks(engine, &deployment.root, project),
+        images
+    )?;
     observed.images = images.into_iter().collect();
     observed.strangers = strangers(engine, project, &observed.containers).await?;
-    let folders = deployment.folders.iter();
+    let folders = deployment.folders.iter().chain(&deployment.files);
     observed.folders = folders
         .map(|folder| (folder.path.clone(), folder_state(&folder.path)))
         .collect();
@@ -70,6 +73,7 @@ fn folder_state(path: &Path) -> FolderState {
 /// The engine cannot be asked.
 pub async fn containers_and_networks(
     engine: &impl Engine,
+    root: &Path,
     project: &Project,
 ) -> Result<Observed, EngineError> {
     let networks = try_join_all(project.networks.values().map(async |network| {
@@ -78,12 +82,26 @@ pub async fn containers_and_networks(
     let containers = engine.project_containers(&project.name);
     let (facts, containers, networks) =
         futures_util::try_join!(engine.facts(), containers, networks)?;
+    let other_instance = other_instance(root, &containers);
     Ok(Observed {
         engine: facts,
         containers,
         networks: networks.into_iter().collect(),
+        other_instance,
         ..Observed::default()
     })
+}
+
+/// The root of another instance that made containers under this project name. One that is not
+/// configured any more was moved or deleted, and its containers are taken over.
+fn other_instance(root: &Path, containers: &[Container]) -> Option<String> {
+    let roots = containers
+        .iter()
+        .filter_map(|container| container.labels.get(labels::INSTANCE));
+    let mut others = roots.filter(|other| Path::new(other) != root);
+    others
+        .find(|other| host::exists(&Path::new(other).join("config/overleaf.rc")))
+        .cloned()
 }
 
 /// Containers that hold a name of ours without belonging to the service.
@@ -137,9 +155,15 @@ async fn taken_ports(
         return Ok(Vec::new());
     }
     let holders = engine.published_ports().await?;
+    let is_service = |container: &&Container| project.services.contains_key(&container.service);
+    let names: Vec<String> = ours
+        .iter()
+        .filter(is_service)
+        .map(|container| container.name.clone())
+        .collect();
     let mut taken = Vec::new();
     for (service, host_ip, port) in wanted {
-        if let Some(holder) = holder(&holders, &project.name, &host_ip, port) {
+        if let Some(holder) = holder(&holders, &names, &host_ip, port) {
             taken.push(TakenPort {
                 service,
                 host_ip,
@@ -151,9 +175,9 @@ async fn taken_ports(
     Ok(taken)
 }
 
-/// Who holds a port, in words; `None` when it is free or a container of the project holds it,
-/// which then makes way within the plan.
-fn holder(holders: &[PortHolder], project: &str, host_ip: &str, port: u16) -> Option<String> {
+/// Who holds a port, in words; `None` when it is free, or when a container of a service of the
+/// project holds it, which then makes way within the plan.
+fn holder(holders: &[PortHolder], ours: &[String], host_ip: &str, port: u16) -> Option<String> {
     let overlaps = |other: &str| {
         let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
         is_all(host_ip) || is_all(other) || host_ip == other
@@ -162,7 +186,7 @@ fn holder(holders: &[PortHolder], project: &str, host_ip: &str, port: u16) -> Op
         .iter()
         .find(|held| held.port == port && overlaps(&held.host_ip))
     {
-        let is_ours = found.project == project;
+        let is_ours = ours.contains(&found.container);
         return (!is_ours).then(|| format!("container `{}`", found.container));
     }
     let address: Option<IpAddr> = host_ip.parse().ok();

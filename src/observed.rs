@@ -26,9 +26,39 @@ pub struct Observed {
     pub taken_ports: Vec<TakenPort>,
     /// How running services answered their probes, by service.
     pub readiness: BTreeMap<String, Readiness>,
+    /// Root of another instance, still configured, whose containers carry the project's name.
+    pub other_instance: Option<String>,
 }
 
 impl Observed {
+    /// Why a service does not do its work now, `None` when it does.
+    #[must_use]
+    pub fn shortcoming(&self, service: &str) -> Option<String> {
+        let Some(container) = self.container(service) else {
+            return Some("it does not exist".to_owned());
+        };
+        match (
+            container.state,
+            container.health,
+            self.readiness.get(service),
+        ) {
+            (ContainerState::Restarting { exit_code }, _, _) => Some(format!(
+                "it is started again and again after exit code {exit_code}"
+            )),
+            (ContainerState::Running, Some(Health::Unhealthy), _) => {
+                Some("its health check fails".to_owned())
+            }
+            (ContainerState::Running, _, Some(Readiness::NotReady { because })) => {
+                Some(because.clone())
+            }
+            (ContainerState::Running, _, Some(Readiness::NotInitiated)) => {
+                Some("its replica set is not initiated".to_owned())
+            }
+            (ContainerState::Running, _, _) => None,
+            _ => Some("it does not run".to_owned()),
+        }
+    }
+
     /// The project's container for a service.
     #[must_use]
     pub fn container(&self, service: &str) -> Option<&Container> {

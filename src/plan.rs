@@ -390,9 +390,9 @@ pub fn stop(project: &Project, observed: &Observed, services: &[String]) -> Plan
     plan
 }
 
-/// The changes that start the existing containers of the services, or of all when none is named.
+/// The changes that start the existing containers of these services.
 #[must_use]
-pub fn start(deployment: &Deployment, observed: &Observed, services: &[String]) -> Plan {
+pub fn start(deployment: &Deployment, observed: &Observed, services: &[&str]) -> Plan {
     let mut plan = Plan::default();
     let mut awaited = Awaited {
         deployment,
@@ -404,21 +404,28 @@ pub fn start(deployment: &Deployment, observed: &Observed, services: &[String]) 
         let Some(container) = observed.container(service) else {
             continue;
         };
-        let change = if container.state.is_running() || !is_wanted(services, container) {
-            Change::Nothing
-        } else {
+        let is_needed = services.contains(&service) && !container.state.is_running();
+        let change = if is_needed {
             Change::Start {
                 cause: "asked for".to_owned(),
             }
+        } else {
+            Change::Nothing
         };
         start_service(&mut plan, &mut awaited, service, &change);
     }
     plan
 }
 
-/// The changes that stop and start the services, or all when none is named.
+/// The changes that stop the services, or all when none is named, and start these `needed` ones:
+/// the same with what they depend on.
 #[must_use]
-pub fn restart(deployment: &Deployment, observed: &Observed, services: &[String]) -> Plan {
+pub fn restart(
+    deployment: &Deployment,
+    observed: &Observed,
+    services: &[String],
+    needed: &[&str],
+) -> Plan {
     let mut plan = stop(&deployment.project, observed, services);
     let mut stopped = observed.clone();
     for container in &mut stopped.containers {
@@ -428,8 +435,7 @@ pub fn restart(deployment: &Deployment, observed: &Observed, services: &[String]
             stopped.readiness.remove(&container.service);
         }
     }
-    plan.steps
-        .extend(start(deployment, &stopped, services).steps);
+    plan.steps.extend(start(deployment, &stopped, needed).steps);
     plan
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use mongodb::bson::{Document, doc};
@@ -21,8 +21,14 @@ use crate::secret::Secret;
 /// Code of mongo's answer to an initiation of a set that is initiated.
 const ALREADY_INITIALIZED: i32 = 23;
 
+/// Largest HTTP answer that is read.
+const LARGEST_ANSWER: usize = 1 << 16;
+
 /// Longest part of an HTTP answer that is kept for a message.
 const LONGEST_ANSWER: usize = 200;
+
+/// Codes of refusals that pass: mongo is still starting, or cannot reach its own name yet.
+const PASSING: [i32; 5] = [6, 7, 74, 89, 93];
 
 /// Mongo's replica set could not be initiated.
 #[derive(Debug, Error)]
@@ -31,6 +37,18 @@ pub struct InitiateError {
     address: SocketAddr,
     #[source]
     source: Box<mongodb::error::Error>,
+}
+
+/// How an initiation went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Initiation {
+    /// The set is initiated.
+    Done,
+    /// Mongo is not ready for it yet.
+    NotYet {
+        /// What it says.
+        because: String,
+    },
 }
 
 /// Asks once.
@@ -118,42 +136,50 @@ fn mongo_readiness(hello: &Document, needs_replica_set: bool) -> Readiness {
 /// Initiates the replica set with its one member. A set that is initiated already is no error.
 ///
 /// # Errors
-/// Mongo cannot be reached within the deadline, or refuses.
+/// Mongo refuses for good.
 pub async fn initiate(
     set: &ReplicaSet,
     address: SocketAddr,
     deadline: Duration,
-) -> Result<(), InitiateError> {
-    let failed = |source| InitiateError {
-        address,
-        source: Box::new(source),
+) -> Result<Initiation, InitiateError> {
+    let not_yet = |because: String| Ok(Initiation::NotYet { because });
+    let answer = async {
+        let client = mongo(address, deadline).await?;
+        let command = doc! {
+            "replSetInitiate": {
+                "_id": &set.name,
+                "members": [{ "_id": 0, "host": &set.member }],
+            },
+        };
+        let answer = client.database("admin").run_command(command).await;
+        client.shutdown().immediate(true).await;
+        answer
     };
-    let client = mongo(address, deadline).await.map_err(failed)?;
-    let command = doc! {
-        "replSetInitiate": {
-            "_id": &set.name,
-            "members": [{ "_id": 0, "host": &set.member }],
-        },
+    // The driver has no deadline for the answer itself.
+    let Ok(answer) = tokio::time::timeout(deadline, answer).await else {
+        return not_yet(format!("no answer within {} s", deadline.as_secs()));
     };
-    let answer = client.database("admin").run_command(command).await;
-    client.shutdown().immediate(true).await;
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) => match *error.kind {
-            mongodb::error::ErrorKind::Command(ref refusal)
-                if refusal.code == ALREADY_INITIALIZED =>
-            {
-                Ok(())
-            }
-            _ => Err(failed(error)),
-        },
+    let Err(error) = answer else {
+        return Ok(Initiation::Done);
+    };
+    match &*error.kind {
+        mongodb::error::ErrorKind::Command(refusal) if refusal.code == ALREADY_INITIALIZED => {
+            Ok(Initiation::Done)
+        }
+        mongodb::error::ErrorKind::Command(refusal) if !PASSING.contains(&refusal.code) => {
+            Err(InitiateError {
+                address,
+                source: Box::new(error),
+            })
+        }
+        _ => not_yet(first_line(&error.to_string())),
     }
 }
 
 async fn ask_redis(address: SocketAddr, password: Option<&Secret>) -> Readiness {
     let info = redis_info(address, password).await;
     match info {
-        Ok(info) if info.contains("loading:0") => Readiness::Ready,
+        Ok(info) if info.lines().any(|line| line.trim() == "loading:0") => Readiness::Ready,
         Ok(_) => not_ready("it is loading its data"),
         Err(error) => not_ready(first_line(&error.to_string())),
     }
@@ -200,19 +226,34 @@ enum HttpError {
     Request(#[from] hyper::http::Error),
 }
 
+/// A task that ends with the question it was started for.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// The status and the beginning of the body of `GET path`.
 async fn http_status(address: SocketAddr, path: &str) -> Result<(u16, String), HttpError> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
+    let driver = AbortOnDrop(tokio::spawn(connection));
     let request = Request::get(path)
         .header(hyper::header::HOST, address.ip().to_string())
         .body(Empty::<Bytes>::new())?;
     let answer = sender.send_request(request).await?;
     let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await?.to_bytes();
-    driver.abort();
+    let limited = Limited::new(answer.into_body(), LARGEST_ANSWER);
+    // A body that is too large or breaks off says no more than the status.
+    let body = limited
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    drop(driver);
     let text: String = String::from_utf8_lossy(&body)
         .chars()
         .take(LONGEST_ANSWER)

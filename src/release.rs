@@ -257,6 +257,17 @@ impl Catalogue {
             .find(|release| release.version.numbers() == version.numbers())
     }
 
+    /// Variables without which this release refuses to start. One without a row takes those of the
+    /// nearest lower release.
+    #[must_use]
+    pub fn needs(&self, version: &Version) -> &[String] {
+        let mut lower = self.releases.iter().rev();
+        let nearest = lower.find(|release| release.version.numbers() <= version.numbers());
+        nearest
+            .map(|release| release.needs.as_slice())
+            .unwrap_or_default()
+    }
+
     /// The conventions inside the container at this release.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The configuration of a new instance: the texts of `lib/config-seed/` with the operator's wishes
 //! and fresh secrets filled in. Never overwrites a file.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::host;
@@ -33,7 +34,7 @@ pub struct Wishes {
     /// Release.
     pub release: Option<Version>,
     /// Address the site listens on.
-    pub listen: Option<String>,
+    pub listen: Option<IpAddr>,
     /// Port the site listens on.
     pub port: Option<u16>,
     /// URL of the site.
@@ -46,35 +47,38 @@ pub struct Wishes {
     pub bundled: bool,
 }
 
-/// The files of an instance that do not exist, in the order in which they are written.
-#[must_use]
-pub fn missing(root: &Path) -> Vec<&'static str> {
-    // overleaf.rc comes last: while it is missing, an interrupted init counts as not done.
-    let files = [VERSION_FILE, VARIABLES_FILE, RC_FILE];
-    files
-        .into_iter()
-        .filter(|name| !host::exists(&root.join(name)))
-        .collect()
-}
-
-/// Writes the missing files, mode 0600, into a folder of mode 0700; tells for each file whether it
-/// is new.
+/// The texts of a new instance: version, variables.env and overleaf.rc, in the order in which they
+/// are written.
 ///
 /// # Errors
-/// A file cannot be written, or the system gives no random numbers.
-pub fn write(root: &Path, wishes: &Wishes) -> Result<Vec<(&'static str, bool)>, HostError> {
+/// The system gives no random numbers.
+pub fn texts(wishes: &Wishes) -> Result<[(&'static str, String); 3], HostError> {
+    // overleaf.rc comes last: while it is missing, an interrupted init counts as not done.
+    Ok([
+        (VERSION_FILE, version(wishes)),
+        (VARIABLES_FILE, variables(wishes)?),
+        (RC_FILE, rc(wishes)),
+    ])
+}
+
+/// Writes those files that are missing, mode 0600, into a folder of mode 0700; tells for each
+/// whether it is new.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(
+    root: &Path,
+    texts: &[(&'static str, String)],
+) -> Result<Vec<(&'static str, bool)>, HostError> {
+    host::create_folder(root, 0o755)?;
     let folder = root.join("config");
     host::create_folder(&folder, 0o700)?;
     host::set_mode(&folder, 0o700)?;
     let mut outcome = Vec::new();
-    for (name, text) in [
-        (VERSION_FILE, version(wishes)),
-        (VARIABLES_FILE, variables(wishes)?),
-        (RC_FILE, rc(wishes)),
-    ] {
-        match host::write_new(&root.join(name), &text, 0o600) {
-            Ok(()) => outcome.push((name, true)),
-            Err(error) if error.is_present() => outcome.push((name, false)),
+    for (name, text) in texts {
+        match host::write_new(&root.join(name), text, 0o600) {
+            Ok(()) => outcome.push((*name, true)),
+            Err(error) if error.is_present() => outcome.push((*name, false)),
             Err(error) => return Err(error),
         }
     }
@@ -109,7 +113,7 @@ fn rc(wishes: &Wishes) -> String {
         changes.push(("EDITION", edition.id().to_owned()));
     }
     if let Some(listen) = &wishes.listen {
-        changes.push(("OVERLEAF_LISTEN_IP", listen.clone()));
+        changes.push(("OVERLEAF_LISTEN_IP", listen.to_string()));
     }
     if let Some(port) = wishes.port {
         changes.push(("OVERLEAF_PORT", port.to_string()));
@@ -146,7 +150,7 @@ mod tests {
             site_url: Some("https://tex.example.org".to_owned()),
             ..Wishes::default()
         };
-        write(folder.path(), &wishes).unwrap();
+        write(folder.path(), &texts(&wishes).unwrap()).unwrap();
         let text = |name: &str| host::read_text(&folder.path().join(name)).unwrap();
         let sources = Sources {
             root: folder.path(),
@@ -182,12 +186,11 @@ mod tests {
     #[test]
     fn what_exists_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &Wishes::default()).unwrap();
+        write(folder.path(), &texts(&Wishes::default()).unwrap()).unwrap();
         let file = folder.path().join(VARIABLES_FILE);
         let before = host::read_text(&file).unwrap();
-        let again = write(folder.path(), &Wishes::default()).unwrap();
+        let again = write(folder.path(), &texts(&Wishes::default()).unwrap()).unwrap();
         assert!(again.iter().all(|(_, is_new)| !is_new));
         assert_eq!(host::read_text(&file).unwrap(), before);
-        assert_eq!(missing(folder.path()), Vec::<&str>::new());
     }
 }

@@ -1,10 +1,6 @@
 //! Streams, colour and progress. stdout is the answer, stderr is the talk; what is shown where is
 //! decided here once. Views are functions from a value to text. Knows types only: no engine, no
 //! host.
-#![expect(
-    clippy::print_stderr,
-    reason = "this module is the door to the terminal"
-)]
 
 pub mod failure;
 pub mod json;
@@ -20,6 +16,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::event::Event;
+use crate::settings::problem::Problem;
 use failure::Failure;
 
 /// How answers are written.
@@ -58,6 +55,9 @@ pub enum Color {
     Never,
 }
 
+/// Tells the time of an event.
+pub type Clock = fn() -> time::OffsetDateTime;
+
 /// What the user interface is told once, at the start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manners {
@@ -75,6 +75,11 @@ pub struct Manners {
     pub quiet: bool,
     /// How much talk beyond the usual.
     pub verbosity: u8,
+}
+
+/// Writes to stderr. A reader that has gone away must not end the work half-way.
+fn talk(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The user interface.
@@ -143,20 +148,27 @@ impl Ui {
     /// Says something on stderr, unless told to be quiet.
     pub fn say(&self, text: &str) {
         if !self.manners.quiet {
-            eprintln!("{text}");
+            talk(&format!("{text}\n"));
         }
     }
 
     /// Says something only when asked for more talk.
     pub fn detail(&self, text: &str) {
         if self.manners.verbosity > 0 && !self.manners.quiet {
-            eprintln!("{text}");
+            talk(&format!("{text}\n"));
         }
     }
 
     /// Warns on stderr.
     pub fn warn(&self, text: &str) {
-        eprintln!("{} {text}", self.style.yellow("warning:"));
+        talk(&format!("{} {text}\n", self.style.yellow("warning:")));
+    }
+
+    /// Shows a problem of the operator's files on stderr. Answers in JSON carry it themselves.
+    pub fn problem(&self, problem: &Problem, line: Option<&str>) {
+        if !self.is_json() {
+            talk(&failure::problem_view(problem, line, self.style));
+        }
     }
 
     /// Shows a failure: as text on stderr, or as a document on stdout.
@@ -164,13 +176,13 @@ impl Ui {
         if self.is_json() {
             self.answer(&json::failure(failure));
         } else {
-            eprint!("{}", failure::view(failure, self.style));
+            talk(&failure::view(failure, self.style));
         }
     }
 
     /// Starts to show the events of an operation.
     #[must_use]
-    pub fn watch(&self, operation: &str, now: fn() -> time::OffsetDateTime) -> Watch {
+    pub fn watch(&self, operation: &str, now: Clock) -> Watch {
         let shown = if self.is_json() {
             Shown::Json(Mutex::new(json::EventLines::new(operation, now)))
         } else {
@@ -224,7 +236,7 @@ impl Watch {
                 if let Ok(mut plain) = plain.lock()
                     && let Some(line) = plain.line(event, with_causes)
                 {
-                    eprintln!("{line}");
+                    talk(&format!("{line}\n"));
                 }
             }
             Shown::Json(lines) => {
@@ -235,7 +247,7 @@ impl Watch {
             }
             Shown::Nothing => {
                 if let Event::Warning { text } = event {
-                    eprintln!("{} {text}", self.style.yellow("warning:"));
+                    talk(&format!("{} {text}\n", self.style.yellow("warning:")));
                 }
             }
         }

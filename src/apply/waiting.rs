@@ -58,8 +58,8 @@ pub enum FailureKind {
     },
     /// Its container ends and is started over and over.
     Looping {
-        /// Exit code of the last run.
-        exit_code: i64,
+        /// Exit code of the last run, where it was seen.
+        exit_code: Option<i64>,
         /// How often it was started again.
         restarts: u64,
     },
@@ -89,11 +89,14 @@ impl fmt::Display for ServiceFailure {
             FailureKind::Looping {
                 exit_code,
                 restarts,
-            } => write!(
-                f,
-                "`{service}` ends again and again: exit code {}, {restarts} restarts",
-                diagnosis::decode(*exit_code)
-            ),
+            } => {
+                let code = exit_code.map(|code| format!("exit code {}, ", diagnosis::decode(code)));
+                let code = code.unwrap_or_default();
+                write!(
+                    f,
+                    "`{service}` ends again and again: {code}{restarts} restarts"
+                )
+            }
             FailureKind::NotInTime { what, waited, .. } => {
                 write!(
                     f,
@@ -115,28 +118,32 @@ pub(super) async fn until<E: Engine>(
     mut look: impl AsyncFnMut(&Container) -> Result<Option<String>, StepError>,
 ) -> Result<(), StepError> {
     let begun = Instant::now();
+    let deadline = begun + work.patience;
     let mut reported = begun;
     let mut pause = FIRST_PAUSE;
-    let mut restarts_before = None;
+    let mut history = History::default();
     loop {
         let Some(container) = work.engine.container(name).await? else {
             return Err(failure(work, service, name, None, FailureKind::Gone).await);
         };
-        let baseline = *restarts_before.get_or_insert(container.restarts);
-        if let Some(kind) = hopeless(&container, baseline) {
+        if let Some(kind) = history.hopeless(&container) {
             return Err(failure(work, service, name, Some(&container), kind).await);
         }
         let missing = match container.state {
-            ContainerState::Running => look(&container).await?,
+            ContainerState::Running => tokio::select! {
+                missing = look(&container) => missing?,
+                () = tokio::time::sleep_until(deadline) => Some("no answer".to_owned()),
+                exit_code = work.interrupt.asked() => return Err(StepError::Interrupted(exit_code)),
+            },
             _ => Some("its container does not run".to_owned()),
         };
         let Some(because) = missing else {
             return Ok(());
         };
-        if Instant::now() >= work.deadline {
-            let waited = begun.elapsed();
+        if Instant::now() >= deadline {
+            let (what, waited) = (what.to_owned(), begun.elapsed());
             let kind = FailureKind::NotInTime {
-                what: what.to_owned(),
+                what,
                 because,
                 waited,
             };
@@ -144,6 +151,7 @@ pub(super) async fn until<E: Engine>(
         }
         if reported.elapsed() >= REPORT {
             reported = Instant::now();
+            // A log that cannot be read is no reason to stop waiting.
             let last = work
                 .engine
                 .log_tail(name, 1)
@@ -165,19 +173,29 @@ pub(super) async fn until<E: Engine>(
     }
 }
 
-/// Whether waiting makes no sense any more.
-fn hopeless(container: &Container, restarts_before: u64) -> Option<FailureKind> {
-    let restarts = container.restarts.saturating_sub(restarts_before);
-    match container.state {
-        ContainerState::Exited { exit_code } => Some(FailureKind::Exited { exit_code }),
-        ContainerState::Restarting { exit_code } if restarts >= RESTARTS => {
-            Some(FailureKind::Looping {
-                exit_code,
-                restarts: container.restarts,
-            })
+/// What was seen of a container while it was waited for.
+#[derive(Default)]
+struct History {
+    restarts_before: Option<u64>,
+    last_exit_code: Option<i64>,
+}
+
+impl History {
+    /// Whether waiting makes no sense any more.
+    fn hopeless(&mut self, container: &Container) -> Option<FailureKind> {
+        let before = *self.restarts_before.get_or_insert(container.restarts);
+        match container.state {
+            ContainerState::Exited { exit_code } => return Some(FailureKind::Exited { exit_code }),
+            ContainerState::Broken => return Some(FailureKind::Gone),
+            ContainerState::Restarting { exit_code } => self.last_exit_code = Some(exit_code),
+            _ => {}
         }
-        ContainerState::Broken => Some(FailureKind::Gone),
-        _ => None,
+        // It may happen to run at the moment of the look: a run that always ends late still loops.
+        let restarts = container.restarts.saturating_sub(before);
+        (restarts >= RESTARTS).then_some(FailureKind::Looping {
+            exit_code: self.last_exit_code,
+            restarts: container.restarts,
+        })
     }
 }
 
@@ -195,9 +213,8 @@ async fn failure<E: Engine>(
         .await
         .unwrap_or_default();
     let exit_code = match &kind {
-        FailureKind::Exited { exit_code } | FailureKind::Looping { exit_code, .. } => {
-            Some(*exit_code)
-        }
+        FailureKind::Exited { exit_code } => Some(*exit_code),
+        FailureKind::Looping { exit_code, .. } => *exit_code,
         _ => None,
     };
     let was_out_of_memory = container.is_some_and(|container| container.was_out_of_memory);

@@ -15,7 +15,7 @@ use crate::host::HostError;
 use crate::host::lock::LockError;
 use crate::plan::obstacle::Obstacle;
 use crate::settings::SettingsError;
-use crate::settings::problem::Problem;
+use crate::settings::problem::{Problem, ProblemKind};
 use crate::ui::failure::{Failure, Fix};
 use crate::ui::words;
 
@@ -87,11 +87,12 @@ pub fn of_problems(
     problems: Vec<Problem>,
     line_of: &dyn Fn(&Path, usize) -> Option<String>,
 ) -> CommandError {
-    let number = problems.len();
+    let is_error = |problem: &&Problem| problem.kind == ProblemKind::Error;
+    let number = problems.iter().filter(is_error).count();
     let mut error = CommandError::new(
         "CONFIG_INVALID",
         exit::CONFIGURATION,
-        format!("the configuration has {}", words::count(number, "problem")),
+        format!("the configuration has {}", words::count(number, "error")),
     )
     .state("nothing was changed");
     error.failure.problems = problems

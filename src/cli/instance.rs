@@ -2,6 +2,7 @@
 //! with.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Session, error::CommandError, exit};
@@ -12,13 +13,12 @@ use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::host;
 use crate::host::interrupt::Interrupt;
-use crate::host::lock::Lock;
+use crate::host::lock::{Lock, LockError};
 use crate::observed::Observed;
 use crate::plan::{Plan, obstacle};
 use crate::release::Catalogue;
 use crate::settings::problem::ProblemKind;
 use crate::settings::{self, Settings, Sources};
-use crate::ui::failure::problem_view;
 
 /// An instance with its configuration.
 #[derive(Debug)]
@@ -75,29 +75,46 @@ pub fn load(session: &Session) -> Result<Instance, CommandError> {
 /// # Errors
 /// A file is missing or unreadable, or the configuration is wrong.
 pub fn load_at(session: &Session, root: &Path) -> Result<Instance, CommandError> {
-    let rc = read(root, settings::RC_FILE)?;
-    let variables = read(root, settings::VARIABLES_FILE)?;
-    let version = read(root, settings::VERSION_FILE)?;
+    from_texts(session, root, &read_all(root)?)
+}
+
+/// The texts of the operator's files.
+#[derive(Clone)]
+pub struct Texts {
+    /// overleaf.rc.
+    pub rc: String,
+    /// variables.env.
+    pub variables: String,
+    /// The version file.
+    pub version: String,
+}
+
+/// Reads the operator's files.
+///
+/// # Errors
+/// A file is missing or unreadable.
+pub fn read_all(root: &Path) -> Result<Texts, CommandError> {
+    Ok(Texts {
+        rc: read(root, settings::RC_FILE)?,
+        variables: read(root, settings::VARIABLES_FILE)?,
+        version: read(root, settings::VERSION_FILE)?,
+    })
+}
+
+/// Makes the instance that these texts describe, whether they are written yet or not.
+///
+/// # Errors
+/// The configuration is wrong.
+pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Instance, CommandError> {
     let sources = Sources {
         root,
-        rc: &rc,
-        variables: &variables,
-        version: &version,
+        rc: &texts.rc,
+        variables: &texts.variables,
+        version: &texts.version,
         environment: &super::environment,
         canonical: &host::canonical,
     };
-    let line_of = |file: &Path, line: usize| {
-        let text = [
-            (settings::RC_FILE, &rc),
-            (settings::VARIABLES_FILE, &variables),
-        ]
-        .into_iter()
-        .find(|(name, _)| file.ends_with(name))
-        .map(|(_, text)| text)?;
-        text.lines()
-            .nth(line.checked_sub(1)?)
-            .map(ToOwned::to_owned)
-    };
+    let line_of = |file: &Path, line: usize| shown_line(texts, file, line);
     let resolved = settings::resolve(&sources);
     let (settings, problems) = resolved.map_err(|error| match error {
         settings::SettingsError::Invalid(problems) => super::error::of_problems(problems, &line_of),
@@ -109,36 +126,52 @@ pub fn load_at(session: &Session, root: &Path) -> Result<Instance, CommandError>
         .filter(|problem| problem.kind == ProblemKind::Warning)
     {
         warnings.push(problem.text.clone());
-        if !session.ui.is_json() {
-            let line = problem
-                .place
-                .as_ref()
-                .and_then(|at| line_of(&at.file, at.line));
-            session
-                .ui
-                .say(problem_view(problem, line.as_deref(), session.ui.style()).trim_end());
-        }
+        let line = problem
+            .place
+            .as_ref()
+            .and_then(|at| line_of(&at.file, at.line));
+        session.ui.problem(problem, line.as_deref());
     }
     refuse_override(root)?;
-    let program = host::program()?;
-    let bundled_tag = if settings.bundled {
-        bundled::tag(&program)?
-    } else {
-        String::new()
-    };
     let context = Context {
-        bundled_tag,
+        bundled_tag: bundled::TAG.to_owned(),
         architecture: bundled::architecture().to_owned(),
     };
     let catalogue = Catalogue::load().map_err(deployment::DeploymentError::from)?;
     let deployment = deployment::make(&settings, &catalogue, &context)?;
+    let (root, program) = (root.to_path_buf(), host::program()?);
     Ok(Instance {
-        root: root.to_path_buf(),
+        root,
         settings,
         deployment,
         program,
         warnings,
     })
+}
+
+/// A line of one of the files, without what may be a secret: values of variables.env, and of
+/// settings that the catalogue calls secret.
+fn shown_line(texts: &Texts, file: &Path, line: usize) -> Option<String> {
+    let number = line.checked_sub(1)?;
+    if file.ends_with(settings::RC_FILE) {
+        let line = texts.rc.lines().nth(number)?;
+        return Some(if settings::catalogue::is_secret(line) {
+            masked(line)
+        } else {
+            line.to_owned()
+        });
+    }
+    if file.ends_with(settings::VARIABLES_FILE) {
+        return texts.variables.lines().nth(number).map(masked);
+    }
+    texts.version.lines().nth(number).map(ToOwned::to_owned)
+}
+
+fn masked(line: &str) -> String {
+    match line.split_once(['=', ':']) {
+        Some((name, _)) => format!("{name}=…"),
+        None => "…".to_owned(),
+    }
 }
 
 /// An override file would change the definitions, and this version cannot merge it: better to stop
@@ -162,21 +195,52 @@ fn read(root: &Path, name: &str) -> Result<String, CommandError> {
     let path = root.join(name);
     host::read_text(&path).map_err(|error| {
         if error.is_missing() {
-            return CommandError::new(
+            let failure = CommandError::new(
                 "CONFIG_MISSING",
                 exit::CONFIGURATION,
                 format!("`{}` does not exist", path.display()),
             )
-            .state("nothing was changed")
-            .command("toolkit init");
+            .state("nothing was changed");
+            return missing_file(root, name, failure);
         }
+        let is_denied = error.is_denied();
         let mut error = CommandError::from(error);
         "CONFIG_UNREADABLE".clone_into(&mut error.failure.id);
         error.failure.exit_code = exit::CONFIGURATION;
-        error
-            .state("nothing was changed")
-            .fix("run as the user who owns the configuration")
+        error.failure.fixes.clear();
+        error.state("nothing was changed").fix(if is_denied {
+            "run as the user who owns the configuration"
+        } else {
+            "make it a text file in UTF-8"
+        })
     })
+}
+
+/// What to do about a missing file. In an instance that was configured before, `init` would put a
+/// release or secrets in its place that the data does not belong to.
+fn missing_file(root: &Path, name: &str, failure: CommandError) -> CommandError {
+    let is_configured = host::exists(&root.join(settings::RC_FILE));
+    match name {
+        settings::VERSION_FILE if is_configured => failure.fix(
+            "write the release that ran last into it, such as `6.2.2`; the tag of the container's image tells it",
+        ),
+        settings::VARIABLES_FILE if is_configured => {
+            failure.fix("restore it from a backup: it holds the secrets that belong to the data")
+        }
+        _ => failure.command("toolkit init"),
+    }
+}
+
+/// Refuses an instance that was configured and has lost a file.
+///
+/// # Errors
+/// overleaf.rc exists and one of the other files does not.
+pub fn is_whole(root: &Path) -> Result<(), CommandError> {
+    if host::exists(&root.join(settings::RC_FILE)) {
+        read_all(root).map(|_| ())
+    } else {
+        Ok(())
+    }
 }
 
 /// Connects to the engine.
@@ -193,7 +257,18 @@ pub async fn engine(session: &Session) -> Result<DockerEngine, CommandError> {
 /// Another run holds it.
 pub async fn lock(session: &Session, root: &Path, command: &str) -> Result<Lock, CommandError> {
     let state = super::state_folder(root);
-    Ok(host::lock::take(&state, command, session.lock_wait).await?)
+    match host::lock::take(&state, command, Duration::ZERO).await {
+        Err(LockError::Held { owner }) if !session.lock_wait.is_zero() => {
+            let who =
+                owner.map(|owner| format!(": `toolkit {}` (pid {})", owner.command, owner.process));
+            session.ui.say(&format!(
+                "waiting for another run{}",
+                who.unwrap_or_default()
+            ));
+            Ok(host::lock::take(&state, command, session.lock_wait).await?)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Stops with what stands in the way of an `up`, if anything does.
@@ -219,24 +294,40 @@ pub enum Then<'a> {
 }
 
 /// Shows the plan and stops there, when nothing may be changed; returns whether it did.
-pub fn shown_only(session: &Session, plan: &Plan) -> bool {
+pub fn shown_only(session: &Session, instance: &Instance, plan: &Plan) -> bool {
     if session.dry_run {
-        show_plan(session, plan, &[]);
+        show_plan(session, instance, plan, &[]);
     }
     session.dry_run
 }
 
-/// Shows a plan as the answer.
-pub fn show_plan(session: &Session, plan: &Plan, warnings: &[String]) {
+/// Shows a plan as the answer, with the services that do not do their work.
+pub fn show_plan(
+    session: &Session,
+    instance: &Instance,
+    plan: &Plan,
+    shortcomings: &[(String, String)],
+) {
     if session.ui.is_json() {
+        let data = crate::ui::plan::value(plan, shortcomings);
         session
             .ui
-            .document("toolkit.plan/v1", &crate::ui::plan::value(plan), warnings);
+            .document("toolkit.plan/v1", &data, &instance.warnings);
     } else {
+        let style = session.ui.answer_style();
         session
             .ui
-            .answer(&crate::ui::plan::view(plan, session.ui.answer_style()));
+            .answer(&crate::ui::plan::view(plan, shortcomings, style));
     }
+}
+
+/// The services that should do their work and do not, with the reason.
+#[must_use]
+pub fn shortcomings(deployment: &Deployment, observed: &Observed) -> Vec<(String, String)> {
+    let services = deployment.project.start_order().into_iter();
+    let found =
+        services.filter_map(|service| Some((service.to_owned(), observed.shortcoming(service)?)));
+    found.collect()
 }
 
 /// Carries a plan out under the eyes of the operator.
@@ -253,6 +344,8 @@ pub async fn carry_out(
 ) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen()
         .map_err(|error| anyhow::Error::new(error).context("signals cannot be handled"))?;
+    // From here on the work itself answers the first Ctrl-C, at its next safe point.
+    session.works.store(true, Ordering::Relaxed);
     let watch = session.ui.watch(operation, super::now);
     let reporter = |event| watch.show(&event);
     let work = Work {
@@ -260,7 +353,7 @@ pub async fn carry_out(
         deployment: &instance.deployment,
         reporter: &reporter,
         interrupt: &interrupt,
-        deadline: tokio::time::Instant::now() + session.timeout.max(Duration::from_secs(1)),
+        patience: session.timeout,
         program: &instance.program,
     };
     let mut outcome = work.apply(plan).await;
@@ -330,6 +423,28 @@ pub fn wanted<'a>(instance: &'a Instance, services: &[String]) -> Vec<&'a str> {
     order.into_iter().filter(is_wanted).collect()
 }
 
+/// The services that were named, or all, with all that they depend on, in start order.
+#[must_use]
+pub fn wanted_with_needs<'a>(instance: &'a Instance, services: &[String]) -> Vec<&'a str> {
+    let project = &instance.deployment.project;
+    let order = project.start_order();
+    let mut wanted = wanted(instance, services);
+    // Backwards, those that depend on others come before what they need.
+    for service in order.iter().rev() {
+        if !wanted.contains(service) {
+            continue;
+        }
+        let Some(definition) = project.services.get(*service) else {
+            continue;
+        };
+        wanted.extend(definition.depends_on.keys().map(String::as_str));
+    }
+    order
+        .into_iter()
+        .filter(|service| wanted.contains(service))
+        .collect()
+}
+
 /// Refuses to start what was never created.
 ///
 /// # Errors
@@ -368,12 +483,14 @@ pub fn ours(instance: &Instance, observed: &Observed) -> Result<(), CommandError
 }
 
 /// Says how a command ended.
-pub fn conclude(session: &Session, operation: &str, plan: &Plan, text: &str) {
+pub fn conclude(session: &Session, instance: &Instance, operation: &str, plan: &Plan, text: &str) {
     if session.ui.is_json() {
         let data = serde_json::json!({ "changed": !plan.is_empty() });
-        session
-            .ui
-            .document(&format!("toolkit.{operation}/v1"), &data, &[]);
+        session.ui.document(
+            &format!("toolkit.{operation}/v1"),
+            &data,
+            &instance.warnings,
+        );
     } else {
         let text = if plan.is_empty() {
             "nothing to do"

@@ -202,8 +202,8 @@ pub fn service_value(service: &Service) -> Value {
         .always("entrypoint", json!(service.entrypoint))
         .when(
             "environment",
-            !service.environment.is_empty(),
-            json!(service.environment),
+            !service.environment.0.is_empty(),
+            json!(service.environment.0),
         )
         .when("expose", !service.expose.is_empty(), json!(service.expose))
         .some(

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::node::{self, Node, NodeKind, YamlError};
 use super::{
-    Attachment, Condition, Dependency, Healthcheck, Mount, MountSource, Network, Port, Project,
-    Service, SpecDuration, Volume,
+    Attachment, Condition, Dependency, Environment, Healthcheck, Mount, MountSource, Network, Port,
+    Project, Service, SpecDuration, Volume,
 };
 
 /// Why a definition cannot be used.
@@ -228,7 +228,7 @@ fn service_from(node: &Node, path: &str) -> Result<Service, LoadError> {
             "container_name" => service.container_name = Some(text(value, &path)?),
             "depends_on" => service.depends_on = dependencies(value, &path)?,
             "entrypoint" => service.entrypoint = Some(texts(value, &path)?),
-            "environment" => service.environment = pairs(value, &path)?,
+            "environment" => service.environment = Environment(pairs(value, &path)?),
             "expose" => {
                 let ports = list(value, &path)?.iter().map(|item| scalar(item, &path));
                 service.expose = ports

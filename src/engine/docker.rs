@@ -31,11 +31,22 @@ const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 /// The newest API that this program was written against. A newer engine is asked in this one.
 const NEWEST_API: (u32, u32) = (1, 53);
 
-/// For calls that answer only after a long work: loading an image, stopping a container.
-const LONG: Duration = Duration::from_secs(6 * 3600);
+/// How long an engine may take to say who it is.
+const HELLO: Duration = Duration::from_secs(10);
 
-/// A pull without a sign of life for so long is given up; the engine itself retries for a minute.
-const PULL_SILENCE: Duration = Duration::from_secs(90);
+/// How long the engine may take beyond the grace period of a container to stop or remove it.
+const SLOWNESS: Duration = Duration::from_secs(120);
+
+/// For transfers, which answer only when all is done: pulling and loading images.
+const TRANSFER: Duration = Duration::from_secs(6 * 3600);
+
+/// How long reading a few lines of a log may take.
+const LOG: Duration = Duration::from_secs(5);
+
+/// A pull without a sign of life for so long is given up while nothing has come yet; the engine
+/// itself retries for a minute. Once bytes have come, silence may be the unpacking of a large layer.
+const FIRST_SILENCE: Duration = Duration::from_secs(90);
+const LATER_SILENCE: Duration = Duration::from_secs(900);
 
 /// A connection to an engine.
 #[derive(Debug, Clone)]
@@ -58,8 +69,19 @@ impl DockerEngine {
         let failed = |error| failure(endpoint, "connect", error);
         let client = Docker::connect_with_host(endpoint).map_err(failed)?;
         // Today's bollard sends no version at all; the call keeps a later one, which does, right.
-        let client = client.negotiate_version().await.map_err(failed)?;
-        let version = client.version().await.map_err(failed)?;
+        let hello = async {
+            let client = client.negotiate_version().await?;
+            let version = client.version().await?;
+            Ok::<_, bollard::errors::Error>((client, version))
+        };
+        let Ok(answer) = tokio::time::timeout(HELLO, hello).await else {
+            let cause = format!("it does not answer within {} s", HELLO.as_secs());
+            return Err(EngineError::Unreachable {
+                endpoint: endpoint.to_owned(),
+                cause,
+            });
+        };
+        let (client, version) = answer.map_err(|error| failure::of_connect(endpoint, error))?;
         let facts = convert::facts(version);
         let pinned = facts.api.min(NEWEST_API);
         let prefix = format!("/v{}.{}", pinned.0, pinned.1);
@@ -75,8 +97,8 @@ impl DockerEngine {
         failure(&self.endpoint, doing, error)
     }
 
-    fn patient(&self) -> Docker {
-        self.client.clone().with_timeout(LONG)
+    fn patient(&self, patience: Duration) -> Docker {
+        self.client.clone().with_timeout(patience)
     }
 }
 
@@ -183,11 +205,19 @@ impl Engine for DockerEngine {
             None => format!("{reference}:latest"),
         };
         let options = CreateImageOptionsBuilder::new().from_image(&tagged).build();
-        let mut stream = Box::pin(self.patient().create_image(Some(options), None, None));
+        let mut stream = Box::pin(
+            self.patient(TRANSFER)
+                .create_image(Some(options), None, None),
+        );
         let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         loop {
-            let Ok(next) = tokio::time::timeout(PULL_SILENCE, stream.next()).await else {
-                let message = format!("no sign of life for {} s", PULL_SILENCE.as_secs());
+            let silence = if layers.is_empty() {
+                FIRST_SILENCE
+            } else {
+                LATER_SILENCE
+            };
+            let Ok(next) = tokio::time::timeout(silence, stream.next()).await else {
+                let message = format!("no sign of life for {} s", silence.as_secs());
                 let reference = reference.to_owned();
                 return Err(EngineError::RegistryUnreachable { reference, message });
             };
@@ -199,7 +229,11 @@ impl Engine for DockerEngine {
             let detail = info
                 .progress_detail
                 .map(|detail| (detail.current, detail.total));
-            if let (Some(id), Some((Some(current), Some(total)))) = (info.id, detail) {
+            // The same layer is counted once more while it is unpacked.
+            let downloads = info.status.as_deref() == Some("Downloading");
+            if let (true, Some(id), Some((Some(current), Some(total)))) =
+                (downloads, info.id, detail)
+            {
                 let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
                 layers.insert(id, (bytes(current), bytes(total)));
                 let done = layers.values().map(|(done, _)| done).sum();
@@ -217,7 +251,7 @@ impl Engine for DockerEngine {
 
     async fn load(&self, archive: ArchiveStream) -> Result<(), EngineError> {
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
-        let client = self.patient();
+        let client = self.patient(TRANSFER);
         let answers = client.import_image_stream(options, archive, None);
         let loaded: Result<Vec<_>, _> = answers.try_collect().await;
         loaded
@@ -292,7 +326,11 @@ impl Engine for DockerEngine {
     async fn stop(&self, name: &str, grace: Duration) -> Result<(), EngineError> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        match self.patient().stop_container(name, Some(options)).await {
+        match self
+            .patient(grace + SLOWNESS)
+            .stop_container(name, Some(options))
+            .await
+        {
             Ok(()) => Ok(()),
             Err(error) => {
                 let doing = format!("stop container `{name}`");
@@ -304,7 +342,11 @@ impl Engine for DockerEngine {
     async fn remove(&self, name: &str) -> Result<(), EngineError> {
         // `v` removes anonymous volumes only; folders of the host and named volumes stay.
         let options = RemoveContainerOptionsBuilder::new().v(true).build();
-        match self.patient().remove_container(name, Some(options)).await {
+        match self
+            .patient(SLOWNESS)
+            .remove_container(name, Some(options))
+            .await
+        {
             Ok(()) => Ok(()),
             Err(error) => {
                 let doing = format!("remove container `{name}`");
@@ -319,8 +361,17 @@ impl Engine for DockerEngine {
             .stderr(true)
             .tail(&lines.to_string())
             .build();
-        let outputs: Result<Vec<LogOutput>, _> =
-            self.client.logs(name, Some(options)).try_collect().await;
+        let reading = self
+            .client
+            .logs(name, Some(options))
+            .try_collect::<Vec<LogOutput>>();
+        let Ok(outputs) = tokio::time::timeout(LOG, reading).await else {
+            let cause = format!("no answer within {} s", LOG.as_secs());
+            return Err(EngineError::Broken {
+                doing: "read a log".to_owned(),
+                cause,
+            });
+        };
         let outputs = outputs.map_err(|error| self.failure("read a log", error))?;
         let text: String = outputs.iter().map(ToString::to_string).collect();
         let all: Vec<String> = text

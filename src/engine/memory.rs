@@ -248,7 +248,7 @@ impl Engine for MemoryEngine {
             return Err(EngineError::Refused { doing, message });
         }
         let id = format!("container-{}", world.changes);
-        let environment = request.service.environment.iter();
+        let environment = request.service.environment.0.iter();
         let environment = environment.filter_map(|(k, v)| Some((k.clone(), v.clone()?)));
         let ports = request.service.ports.iter().map(|port| PublishedPort {
             host_ip: port.host_ip.clone().unwrap_or_default(),

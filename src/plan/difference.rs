@@ -38,7 +38,7 @@ pub fn cause(
 fn changed_fields(service: &str, desired: &Service, container: &Container) -> String {
     let mut changes = Vec::new();
     let current = &container.environment.0;
-    for (name, value) in &desired.environment {
+    for (name, value) in &desired.environment.0 {
         match (current.get(name), value) {
             (None, Some(_)) => changes.push(format!("environment {name} is new")),
             (Some(old), Some(new)) if old != new => {
@@ -53,7 +53,7 @@ fn changed_fields(service: &str, desired: &Service, container: &Container) -> St
         let is_ours = ["OVERLEAF_", "SHARELATEX_", "GIT_BRIDGE_"]
             .iter()
             .any(|p| name.starts_with(p));
-        if is_ours && !desired.environment.contains_key(name) {
+        if is_ours && !desired.environment.0.contains_key(name) {
             changes.push(format!("environment {name} is gone"));
         }
     }

@@ -1,7 +1,6 @@
 //! What stands in the way of a plan and that the program cannot move by itself.
 
 use crate::deployment::Deployment;
-use crate::labels;
 use crate::observed::FolderState;
 use crate::observed::Observed;
 
@@ -27,6 +26,9 @@ pub fn find(deployment: &Deployment, observed: &Observed) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
     engine(deployment, observed, &mut obstacles);
     names(deployment, observed, &mut obstacles);
+    needs(deployment, &mut obstacles);
+    duplicate_ports(deployment, &mut obstacles);
+    mounted_files(deployment, observed, &mut obstacles);
     for folder in &deployment.folders {
         let path = folder.path.display();
         match observed.folders.get(&folder.path) {
@@ -99,6 +101,76 @@ fn engine(deployment: &Deployment, observed: &Observed, obstacles: &mut Vec<Obst
     }
 }
 
+fn names_follow_project(deployment: &Deployment) -> bool {
+    deployment
+        .project
+        .services
+        .values()
+        .all(|service| service.container_name.is_none())
+}
+
+/// Host ports that two services of the deployment want at once.
+fn duplicate_ports(deployment: &Deployment, obstacles: &mut Vec<Obstacle>) {
+    let mut seen: Vec<(&str, &str, &str, &str)> = Vec::new();
+    for (name, service) in &deployment.project.services {
+        for port in &service.ports {
+            let Some(published) = port.published.as_deref() else {
+                continue;
+            };
+            let address = port.host_ip.as_deref().unwrap_or_default();
+            let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
+            let clash = seen.iter().find(|(_, other_address, other, protocol)| {
+                *other == published
+                    && *protocol == port.protocol
+                    && (*other_address == address || is_all(address) || is_all(other_address))
+            });
+            if let Some((other, ..)) = clash {
+                obstacles.push(Obstacle {
+                    id: "PORT_TWICE",
+                    text: format!("`{other}` and `{name}` both publish port {published}"),
+                    because: "one address has each port once".to_owned(),
+                    fix: "change OVERLEAF_PORT, NGINX_HTTP_PORT or TLS_PORT in config/overleaf.rc, or one of the listen addresses".to_owned(),
+                });
+            }
+            seen.push((name, address, published, &port.protocol));
+        }
+    }
+}
+
+/// Files that a container mounts and that are missing: the engine would make folders of them.
+fn mounted_files(deployment: &Deployment, observed: &Observed, obstacles: &mut Vec<Obstacle>) {
+    for file in &deployment.files {
+        let path = file.path.display();
+        let problem = match observed.folders.get(&file.path) {
+            Some(FolderState::Missing) => "does not exist",
+            Some(FolderState::Present) => "is a folder",
+            Some(FolderState::Unreadable { .. }) => "cannot be read",
+            _ => continue,
+        };
+        obstacles.push(Obstacle {
+            id: "MOUNTED_FILE",
+            text: format!("`{path}` {problem}"),
+            because: format!("{} names it as a file for the TLS proxy", file.setting),
+            fix: format!(
+                "put the file there, or set {} to another path",
+                file.setting
+            ),
+        });
+    }
+}
+
+/// Variables without which the release refuses to start.
+fn needs(deployment: &Deployment, obstacles: &mut Vec<Obstacle>) {
+    for variable in &deployment.missing_variables {
+        obstacles.push(Obstacle {
+            id: "VARIABLE_MISSING",
+            text: format!("{variable} is not set"),
+            because: format!("Overleaf {} does not start without it", deployment.version),
+            fix: format!("write {variable}=… with a long random value into config/variables.env"),
+        });
+    }
+}
+
 fn names(deployment: &Deployment, observed: &Observed, obstacles: &mut Vec<Obstacle>) {
     let project = &deployment.project.name;
     for stranger in &observed.strangers {
@@ -110,17 +182,18 @@ fn names(deployment: &Deployment, observed: &Observed, obstacles: &mut Vec<Obsta
             id: "CONTAINER_NAME_TAKEN",
             text: format!("the name `{}` is taken by another container", stranger.name),
             because: owner,
-            fix: "rename or remove it, or set CONTAINER_NAMES=project in config/overleaf.rc"
-                .to_owned(),
+            fix: match names_follow_project(deployment) {
+                true => format!(
+                    "docker rm {}, or set PROJECT_NAME to another name",
+                    stranger.name
+                ),
+                false => {
+                    "set CONTAINER_NAMES=project in config/overleaf.rc, or remove it".to_owned()
+                }
+            },
         });
     }
-    let root = deployment.root.to_string_lossy();
-    let other = observed
-        .containers
-        .iter()
-        .filter_map(|container| container.labels.get(labels::INSTANCE))
-        .find(|instance| **instance != root);
-    if let Some(other) = other {
+    if let Some(other) = &observed.other_instance {
         obstacles.push(Obstacle {
             id: "PROJECT_NAME_TAKEN",
             text: format!("another instance uses the project name `{project}`"),

@@ -75,6 +75,14 @@ pub fn load() -> Result<Vec<SettingRow>, SettingsTomlError> {
     Ok(file.setting)
 }
 
+/// Whether a line of overleaf.rc assigns a secret setting.
+#[must_use]
+pub fn is_secret(line: &str) -> bool {
+    let rows = load().unwrap_or_default();
+    rows.iter()
+        .any(|row| row.secret && line.contains(&format!("{}=", row.name)))
+}
+
 /// What is wrong with a value of this row, `None` when it is sound.
 #[must_use]
 pub fn objection(row: &SettingRow, value: &str) -> Option<String> {

@@ -4,13 +4,14 @@
 //! end or at a blank followed by `#`, and what follows a closing quote is read as the next
 //! statement. References are expanded except in single quotes.
 
+use std::fmt;
 use std::path::Path;
 
 use super::problem::{Place, Problem, ProblemKind};
 use crate::interpolation;
 
 /// One statement of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The variable.
     pub name: String,
@@ -18,6 +19,13 @@ pub struct Entry {
     pub value: Option<String>,
     /// Where it stands.
     pub place: Place,
+}
+
+impl fmt::Debug for Entry {
+    /// Without the value, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=… ({})", self.name, self.place)
+    }
 }
 
 /// Reads the text of variables.env; of a name set twice, the last statement wins and keeps the

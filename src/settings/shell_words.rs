@@ -11,7 +11,7 @@ use std::path::Path;
 use super::problem::{Place, Problem, ProblemKind};
 
 /// A value and where it was set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Assigned {
     /// The value after quotes, escapes and references.
     pub value: String,

@@ -88,7 +88,7 @@ impl EventLines {
     pub fn line(&mut self, event: &Event) -> String {
         self.sequence += 1;
         let mut line = json!({
-            "ts": (self.now)().format(&Rfc3339).unwrap_or_default(),
+            "ts": (self.now)().to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default(),
             "op": self.operation,
             "seq": self.sequence,
         });

@@ -32,7 +32,7 @@ impl Plain {
     /// The line for an event, if it has one.
     pub fn line(&mut self, event: &Event, with_causes: bool) -> Option<String> {
         let text = self.text(event, with_causes)?;
-        let clock = format_description!("[hour]:[minute]:[second]");
+        let clock = format_description!("[hour]:[minute]:[second][offset_hour sign:mandatory]");
         let now = (self.now)().format(clock).unwrap_or_default();
         Some(format!("{now} {text}"))
     }
@@ -120,7 +120,7 @@ mod tests {
         };
         assert_eq!(
             plain.line(&ready, false).unwrap(),
-            "03:04:05 `mongo` is ready (1m40s)"
+            "03:04:05+00 `mongo` is ready (1m40s)"
         );
     }
 }

@@ -5,11 +5,20 @@ use serde_json::{Value, json};
 use super::words::{self, Style};
 use crate::plan::Plan;
 
-/// A plan for people.
+/// A plan for people. `shortcomings` are the services that do not do their work, with the reason.
 #[must_use]
-pub fn view(plan: &Plan, style: Style) -> String {
+pub fn view(plan: &Plan, shortcomings: &[(String, String)], style: Style) -> String {
     if plan.is_empty() {
-        return "nothing to do: everything is as configured\n".to_owned();
+        return match shortcomings {
+            [] => "nothing to do: everything is as configured\n".to_owned(),
+            some => {
+                let lines: String = some
+                    .iter()
+                    .map(|(service, why)| format!("  `{service}`: {why}\n"))
+                    .collect();
+                format!("nothing to change, but not everything is ready:\n{lines}")
+            }
+        };
     }
     let width = plan.steps.len().to_string().len();
     let mut text = String::new();
@@ -33,7 +42,7 @@ pub fn view(plan: &Plan, style: Style) -> String {
         .count();
     let interrupts = match interruptions {
         0 => "no interruption".to_owned(),
-        number => format!("{} interrupting service (!)", words::count(number, "step")),
+        number => format!("{number} of them interrupting service (!)"),
     };
     text.push_str(&format!(
         "{}, {interrupts}\n",
@@ -44,7 +53,7 @@ pub fn view(plan: &Plan, style: Style) -> String {
 
 /// A plan for machines.
 #[must_use]
-pub fn value(plan: &Plan) -> Value {
+pub fn value(plan: &Plan, shortcomings: &[(String, String)]) -> Value {
     let steps: Vec<Value> = plan
         .steps
         .iter()
@@ -58,5 +67,9 @@ pub fn value(plan: &Plan) -> Value {
             })
         })
         .collect();
-    json!({ "steps": steps })
+    let not_ready: Vec<Value> = shortcomings
+        .iter()
+        .map(|(service, reason)| json!({ "service": service, "reason": reason }))
+        .collect();
+    json!({ "steps": steps, "not_ready": not_ready })
 }

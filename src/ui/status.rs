@@ -44,20 +44,36 @@ pub fn view(
         text.push_str(&format!("{url}\n"));
     }
     text.push('\n');
-    let rows: Vec<Row> = deployment
-        .project
-        .start_order()
-        .into_iter()
-        .map(|service| row(deployment, observed, service, now))
-        .collect();
-    text.push_str(&table(&rows, style));
+    text.push_str(&table_of(deployment, observed, now, style));
     for orphan in plan::orphans(deployment, observed) {
         text.push_str(&format!(
             "container `{}` is not part of the configuration any more; `toolkit up --remove-orphans` removes it\n",
             orphan.name
         ));
     }
+    if let Some(other) = &observed.other_instance {
+        text.push_str(&format!(
+            "these containers belong to another instance: `{other}`\n"
+        ));
+    }
     text
+}
+
+/// The services for people, one line each.
+#[must_use]
+pub fn table_of(
+    deployment: &Deployment,
+    observed: &Observed,
+    now: OffsetDateTime,
+    style: Style,
+) -> String {
+    let rows: Vec<Row> = deployment
+        .project
+        .start_order()
+        .into_iter()
+        .map(|service| row(deployment, observed, service, now))
+        .collect();
+    table(&rows, style)
 }
 
 fn row(deployment: &Deployment, observed: &Observed, service: &str, now: OffsetDateTime) -> Row {

@@ -103,9 +103,38 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// The lines that differ between two versions of a text: `- old` and `+ new`.
+#[must_use]
+pub fn changed_lines(old: &str, new: &str) -> Vec<String> {
+    let (mut before, mut after): (Vec<&str>, Vec<&str>) =
+        (old.lines().collect(), new.lines().collect());
+    let same = before
+        .iter()
+        .zip(&after)
+        .take_while(|(a, b)| a == b)
+        .count();
+    before.drain(..same);
+    after.drain(..same);
+    while before.last().is_some() && before.last() == after.last() {
+        before.pop();
+        after.pop();
+    }
+    let removed = before.into_iter().map(|line| format!("- {line}"));
+    removed
+        .chain(after.into_iter().map(|line| format!("+ {line}")))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changed_line_is_shown_old_and_new() {
+        assert_eq!(changed_lines("a\nb\nc\n", "a\nx\nc\n"), ["- b", "+ x"]);
+        assert_eq!(changed_lines("a\n", "a\nb\n"), ["+ b"]);
+        assert_eq!(changed_lines("a\n", "a\n"), Vec::<String>::new());
+    }
 
     #[test]
     fn numbers_read_evenly() {

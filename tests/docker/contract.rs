@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toolkit::bundled;
-use toolkit::compose::{Network, Service};
+use toolkit::compose::{Environment, Network, Service};
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace};
 use toolkit::labels;
@@ -63,7 +63,10 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
     // A container is created once under its name, and not started by that.
     let service = Service {
         image: image.to_owned(),
-        environment: BTreeMap::from([("COLOUR".to_owned(), Some("blue".to_owned()))]),
+        environment: Environment(BTreeMap::from([(
+            "COLOUR".to_owned(),
+            Some("blue".to_owned()),
+        )])),
         command: Some(vec![
             "redis-server".to_owned(),
             "--dir".to_owned(),
@@ -167,8 +170,7 @@ fn the_real_engine_keeps_the_contract() {
         return;
     };
     let project = unique_name();
-    let tag = bundled::tag(PROGRAM.as_ref()).unwrap();
-    let image = format!("toolkit-bundled/redis:{tag}");
+    let image = format!("toolkit-bundled/redis:{}", bundled::TAG);
     let outcome = runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(120), check(&engine, &project, &image)).await
     });

@@ -104,7 +104,7 @@ fn a_missing_instance_or_file_names_the_next_command() {
     insta::assert_snapshot!(ran.stderr, @r"
     error[CONFIG_MISSING]: `[ROOT]/config/version` does not exist
       state:   nothing was changed
-      fix:     toolkit init
+      fix:     write the release that ran last into it, such as `6.2.2`; the tag of the container's image tells it
     ");
     std::fs::create_dir(sandbox.root().join("config/version")).unwrap();
     let ran = sandbox.run(&["plan"]).ended_with(3);
@@ -112,7 +112,7 @@ fn a_missing_instance_or_file_names_the_next_command() {
     error[CONFIG_UNREADABLE]: cannot read `[ROOT]/config/version`
       because: Is a directory (os error 21)
       state:   nothing was changed
-      fix:     run as the user who owns the configuration
+      fix:     make it a text file in UTF-8
     ");
 }
 

@@ -31,7 +31,7 @@ fn deployment(root: &Path, more: &str) -> Deployment {
     let sources = Sources {
         root,
         rc: &rc,
-        variables: "",
+        variables: "OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef\n",
         version: "6.2.2",
         environment: &|_| None,
         canonical: &host::canonical,
@@ -64,7 +64,7 @@ async fn apply(
         deployment,
         reporter: &reporter,
         interrupt: &Interrupt::never(),
-        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
+        patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
     };
     work.apply(plan).await?;
@@ -164,7 +164,7 @@ async fn stop_and_down_go_backwards_and_keep_what_is_not_ours() {
     let deployment = deployment(folder.path(), "");
     let (plan, _) = plan_now(&engine, &deployment).await;
     apply(&engine, &deployment, &plan).await.unwrap();
-    let observed = observe::containers_and_networks(&engine, &deployment.project)
+    let observed = observe::containers_and_networks(&engine, folder.path(), &deployment.project)
         .await
         .unwrap();
     let stop = plan::stop(&deployment.project, &observed, &["redis".to_owned()]);
@@ -186,7 +186,7 @@ async fn stop_and_down_go_backwards_and_keep_what_is_not_ours() {
         "stop container `sharelatex`"
     );
     apply(&engine, &deployment, &down).await.unwrap();
-    let observed = observe::containers_and_networks(&engine, &deployment.project)
+    let observed = observe::containers_and_networks(&engine, folder.path(), &deployment.project)
         .await
         .unwrap();
     assert_eq!(plan::down(&deployment.project, &observed), Plan::default());

@@ -33,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "deployment",
             "engine",
             "host",
+            "labels",
             "observed",
             "probe",
         ],

@@ -19,13 +19,13 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
     let engine = instance::engine(session).await?;
     let project = &instance.deployment.project;
-    let observed = observe::containers_and_networks(&engine, project).await?;
+    let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     instance::ours(&instance, &observed)?;
     let plan = plan::down(project, &observed);
-    if instance::shown_only(session, &plan) {
+    if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
     instance::carry_out(session, "down", &instance, &engine, &plan, Then::Return).await?;
-    instance::conclude(session, "down", &plan, "down; all data is kept");
+    instance::conclude(session, &instance, "down", &plan, "down; all data is kept");
     Ok(exit::DONE)
 }

@@ -31,7 +31,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         remove_orphans: args.remove_orphans,
     };
     let plan = plan::up(&instance.deployment, &observed, &request);
-    instance::show_plan(session, &plan, &instance.warnings);
+    let shortcomings = instance::shortcomings(&instance.deployment, &observed);
+    instance::show_plan(session, &instance, &plan, &shortcomings);
     Ok(if args.detailed_exitcode && !plan.is_empty() {
         exit::DIFFERENCES
     } else {

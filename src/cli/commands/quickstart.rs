@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::instance::{Instance, Texts};
 use super::super::{Session, error::CommandError, exit, instance};
-use super::up;
+use super::{init, up};
 use crate::engine::Engine;
 use crate::host;
 use crate::observe;
@@ -30,10 +31,10 @@ const FALLBACK_PORT: u16 = 8080;
 )]
 pub struct Args {
     /// Port of the site for a new instance [default: 80, or a free one]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Compose project of a new instance [default: overleaf]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = init::project_name)]
     project_name: Option<String>,
     /// Use the bundled servers without looking for images or a registry
     #[arg(long)]
@@ -45,11 +46,7 @@ pub struct Args {
 /// # Errors
 /// The engine cannot be reached, something stands in the way, or a service does not become ready.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let root = session
-        .root
-        .clone()
-        .unwrap_or_else(|| session.current_folder.clone());
-    let root = host::canonical(&session.current_folder.join(root));
+    let root = init::new_root(session);
     let engine = instance::engine(session).await?;
     let facts = engine.facts().await?;
     session.ui.say(&format!(
@@ -57,34 +54,18 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         facts.product, facts.version, facts.operating_system, facts.architecture
     ));
     let _lock = instance::lock_unless_dry(session, &root, "quickstart").await?;
-    let is_new = !seed::missing(&root).is_empty();
-    if is_new {
-        if session.dry_run {
-            session
-                .ui
-                .answer("write the configuration of a new instance, then bring it up\n");
-            return Ok(exit::DONE);
+    let loaded = if host::exists(&root.join(settings::RC_FILE)) {
+        if args.port.is_some() || args.project_name.is_some() {
+            return Err(init::configured_already(&root));
         }
-        let wishes = Wishes {
-            port: args.port,
-            project_name: args.project_name.clone(),
-            bundled: args.bundled,
-            ..Wishes::default()
-        };
-        super::init::write(session, &root, &wishes)?;
-    }
-    let mut loaded = instance::load_at(session, &root)?;
-    if !session.dry_run {
-        if is_new && args.port.is_none() {
-            free_port(session, &root, &loaded, &engine).await?;
+        let mut texts = instance::read_all(&root)?;
+        if args.bundled {
+            up::bundle(session, &root, &mut texts)?;
         }
-        if !loaded.settings.bundled
-            && (args.bundled || !has_images(session, &loaded, &engine).await?)
-        {
-            up::write_setting(session, &root, "BUNDLED_SERVERS", "true")?;
-        }
-        loaded = instance::load_at(session, &root)?;
-    }
+        instance::from_texts(session, &root, &texts)?
+    } else {
+        new_instance(args, session, &root, &engine).await?
+    };
     let wish = up::Wish {
         awaits: true,
         remove_orphans: false,
@@ -93,7 +74,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if !session.dry_run && !session.ui.is_json() {
         let observed = observe::everything(&engine, &loaded.deployment).await?;
         let now = super::super::now();
-        session.ui.say(&status::view(
+        session.ui.say(&status::table_of(
             &loaded.deployment,
             &observed,
             now,
@@ -103,40 +84,89 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     Ok(exit::DONE)
 }
 
-/// Moves a new instance to a free port when the wanted one is taken, and says so.
-async fn free_port(
+/// Decides on port and images, and then writes the configuration once, so that a run that is
+/// interrupted before leaves nothing behind.
+async fn new_instance(
+    args: &Args,
     session: &Session,
     root: &Path,
-    loaded: &instance::Instance,
     engine: &impl Engine,
-) -> Result<(), CommandError> {
-    let observed = observe::everything(engine, &loaded.deployment).await?;
-    let Some(taken) = observed
-        .taken_ports
-        .iter()
-        .find(|taken| taken.service == "sharelatex")
-    else {
-        return Ok(());
+) -> Result<Instance, CommandError> {
+    let mut wishes = Wishes {
+        port: args.port,
+        project_name: args.project_name.clone(),
+        bundled: args.bundled,
+        ..Wishes::default()
     };
-    let address: Option<IpAddr> = loaded.settings.sharelatex.listen_ip.parse().ok();
-    let Some(free) = host::ports::first_free(address, taken.port, FALLBACK_PORT) else {
-        return Ok(());
-    };
-    session.ui.say(&format!(
-        "port {} is taken by {}; port {free} is free",
-        taken.port, taken.holder
-    ));
-    up::write_setting(session, root, "OVERLEAF_PORT", &free.to_string())
+    let preview = instance_of(session, root, &seed::texts(&wishes)?)?;
+    if args.port.is_none() {
+        wishes.port = free_port(session, &preview, engine).await?;
+    }
+    wishes.bundled = args.bundled || !has_images(session, &preview, engine).await?;
+    let texts = seed::texts(&wishes)?;
+    if session.dry_run {
+        return instance_of(session, root, &texts);
+    }
+    init::write(session, root, &texts)?;
+    // What was there already, such as a version file, counts more than the seed.
+    instance::load_at(session, root)
 }
 
-/// Whether the Overleaf images are here or can be pulled; says which and how to switch.
+fn instance_of(
+    session: &Session,
+    root: &Path,
+    texts: &[(&str, String); 3],
+) -> Result<Instance, CommandError> {
+    let [(_, version), (_, variables), (_, rc)] = texts.clone();
+    instance::from_texts(
+        session,
+        root,
+        &Texts {
+            rc,
+            variables,
+            version,
+        },
+    )
+}
+
+/// The port a new instance takes when the usual one is taken; says so.
+async fn free_port(
+    session: &Session,
+    preview: &Instance,
+    engine: &impl Engine,
+) -> Result<Option<u16>, CommandError> {
+    let observed = observe::everything(engine, &preview.deployment).await?;
+    let taken = observed
+        .taken_ports
+        .iter()
+        .find(|taken| taken.service == "sharelatex");
+    let Some(taken) = taken else { return Ok(None) };
+    let address: Option<IpAddr> = preview.settings.sharelatex.listen_ip.parse().ok();
+    let free = host::ports::first_free(address, taken.port, FALLBACK_PORT);
+    if let Some(free) = free {
+        session.ui.say(&format!(
+            "port {} is taken by {}: the site gets port {free}",
+            taken.port, taken.holder
+        ));
+    }
+    Ok(free)
+}
+
+/// Whether the Overleaf images are here or can be pulled; says which are used and how to switch.
 async fn has_images(
     session: &Session,
-    loaded: &instance::Instance,
+    preview: &Instance,
     engine: &impl Engine,
 ) -> Result<bool, CommandError> {
+    if preview.settings.bundled {
+        session
+            .ui
+            .say("using the bundled servers, which are not Overleaf");
+        say_how_to_switch(session);
+        return Ok(false);
+    }
     let mut missing = Vec::new();
-    for service in loaded.deployment.project.services.values() {
+    for service in preview.deployment.project.services.values() {
         if engine.image(&service.image).await?.is_none() {
             missing.push(service.image.as_str());
         }
@@ -152,16 +182,20 @@ async fn has_images(
     if asked.unwrap_or(false) {
         session
             .ui
-            .say("the registry answers; the Overleaf images will be pulled");
+            .say("the registry answers: the Overleaf images are used");
         return Ok(true);
     }
     session.ui.say(&format!(
         "no registry answers within {} s: using the bundled servers, which are not Overleaf",
         REGISTRY_DEADLINE.as_secs()
     ));
+    say_how_to_switch(session);
+    Ok(false)
+}
+
+fn say_how_to_switch(session: &Session) {
     session.ui.say(&format!(
-        "to switch later, set BUNDLED_SERVERS=false in {} and run `toolkit up`",
+        "to switch later: `toolkit down`, move data/ away, set BUNDLED_SERVERS=false in {}, `toolkit up`",
         settings::RC_FILE
     ));
-    Ok(false)
 }

@@ -26,15 +26,15 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &instance.root, "start").await?;
     let engine = instance::engine(session).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
-    let services = instance::wanted(&instance, &args.services);
+    let services = instance::wanted_with_needs(&instance, &args.services);
     instance::have_containers(&observed, &services)?;
     instance::check(&instance.deployment, &observed)?;
-    let plan = plan::start(&instance.deployment, &observed, &args.services);
-    if instance::shown_only(session, &plan) {
+    let plan = plan::start(&instance.deployment, &observed, &services);
+    if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
     let then = Then::AwaitReady(&services);
     instance::carry_out(session, "start", &instance, &engine, &plan, then).await?;
-    instance::conclude(session, "start", &plan, "started and ready");
+    instance::conclude(session, &instance, "start", &plan, "started and ready");
     Ok(exit::DONE)
 }

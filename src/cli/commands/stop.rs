@@ -25,14 +25,16 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
     let engine = instance::engine(session).await?;
     let project = &instance.deployment.project;
-    let observed = observe::containers_and_networks(&engine, project).await?;
+    let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
+    instance::ours(&instance, &observed)?;
     let plan = plan::stop(project, &observed, &args.services);
-    if instance::shown_only(session, &plan) {
+    if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
     instance::carry_out(session, "stop", &instance, &engine, &plan, Then::Return).await?;
     instance::conclude(
         session,
+        &instance,
         "stop",
         &plan,
         "stopped; the containers and all data are kept",

@@ -1,6 +1,8 @@
 //! `toolkit up`: makes what is configured exist and run.
 
-use super::super::instance::{Instance, Then};
+use std::path::Path;
+
+use super::super::instance::{Instance, Texts, Then};
 use super::super::{Session, error::CommandError, exit, instance};
 use crate::engine::Engine;
 use crate::host;
@@ -37,17 +39,12 @@ pub struct Args {
 /// See [`converge`].
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
-    let _lock = if session.dry_run {
-        None
-    } else {
-        Some(instance::lock(session, &root, "up").await?)
-    };
-    let bundles = args.bundled && !session.dry_run;
-    let instance = if bundles {
-        bundle(session, &root)?
-    } else {
-        instance::load_at(session, &root)?
-    };
+    let _lock = instance::lock_unless_dry(session, &root, "up").await?;
+    let mut texts = instance::read_all(&root)?;
+    if args.bundled {
+        bundle(session, &root, &mut texts)?;
+    }
+    let instance = instance::from_texts(session, &root, &texts)?;
     let engine = instance::engine(session).await?;
     let wish = Wish {
         awaits: args.wait || !args.detach,
@@ -84,7 +81,7 @@ pub async fn converge(
         remove_orphans: wish.remove_orphans,
     };
     let plan = plan::up(deployment, &observed, &request);
-    if instance::shown_only(session, &plan) {
+    if instance::shown_only(session, instance, &plan) {
         return Ok(());
     }
     let orphans = plan::orphans(deployment, &observed);
@@ -94,34 +91,45 @@ pub async fn converge(
             .map(|found| format!("`{}`", found.name))
             .collect();
         let names = crate::ui::words::list(&names);
-        session.ui.warn(&format!(
-            "not configured any more: {names}; `toolkit up --remove-orphans` removes it"
-        ));
+        let advice = "`toolkit up --remove-orphans` removes it";
+        session
+            .ui
+            .warn(&format!("not configured any more: {names}; {advice}"));
     }
+    let shortcomings = instance::shortcomings(deployment, &observed);
+    let is_settled = plan.is_empty() && shortcomings.is_empty();
     let services = deployment.project.start_order();
-    let all_ready = services.iter().all(|service| {
-        !deployment.probes.contains_key(*service)
-            || observed.readiness.get(*service) == Some(&crate::observed::Readiness::Ready)
-    });
-    let then = if wish.awaits && !(plan.is_empty() && all_ready) {
+    let awaits = wish.awaits && !is_settled;
+    let then = if awaits {
         Then::AwaitReady(&services)
     } else {
         Then::Return
     };
     instance::carry_out(session, "up", instance, engine, &plan, then).await?;
-    summarise(
-        session,
-        instance,
-        plan.is_empty(),
-        then != Then::Return || all_ready,
-    );
+    let outcome = match (plan.is_empty(), awaits || is_settled) {
+        (true, true) if is_settled => Outcome::Unchanged,
+        (_, true) => Outcome::Ready,
+        (_, false) => Outcome::Started,
+    };
+    summarise(session, instance, plan.is_empty(), outcome);
     Ok(())
 }
 
-fn summarise(session: &Session, instance: &Instance, unchanged: bool, ready: bool) {
+/// How an `up` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing was to do, and every service answers.
+    Unchanged,
+    /// Every service answers.
+    Ready,
+    /// The containers are started; whether they answer was not waited for.
+    Started,
+}
+
+fn summarise(session: &Session, instance: &Instance, unchanged: bool, outcome: Outcome) {
     let deployment = &instance.deployment;
-    let urls = deployment.urls.join(", ");
     if session.ui.is_json() {
+        let ready = outcome != Outcome::Started;
         let data =
             serde_json::json!({ "urls": deployment.urls, "changed": !unchanged, "ready": ready });
         session
@@ -129,51 +137,43 @@ fn summarise(session: &Session, instance: &Instance, unchanged: bool, ready: boo
             .document("toolkit.up/v1", &data, &instance.warnings);
         return;
     }
-    let what = match (unchanged, ready) {
-        (true, _) => "nothing to do: everything is as configured",
-        (false, true) => "everything is ready",
-        (false, false) => "everything is started",
-    };
-    let bundled = if deployment.bundled_images.is_empty() {
-        String::new()
-    } else {
-        "; bundled servers stand in for Overleaf (BUNDLED_SERVERS=false switches to the real images)".to_owned()
+    let what = match outcome {
+        Outcome::Unchanged => "nothing to do: everything is as configured",
+        Outcome::Ready => "everything is ready",
+        Outcome::Started => "everything is started; `toolkit status` tells when it is ready",
     };
     session
         .ui
-        .say(&format!("{} {what}{bundled}", session.ui.style().done()));
-    session.ui.answer(&format!("{urls}\n"));
-}
-
-/// Writes the setting that deploys the bundled servers, after saying so.
-///
-/// # Errors
-/// The file cannot be read or written.
-pub fn bundle(session: &Session, root: &std::path::Path) -> Result<Instance, CommandError> {
-    let instance = instance::load_at(session, root)?;
-    if instance.settings.bundled {
-        return Ok(instance);
+        .say(&format!("{} {what}", session.ui.style().done()));
+    if !deployment.bundled_images.is_empty() {
+        session
+            .ui
+            .say("  bundled servers stand in for Overleaf: these are not the Overleaf images");
     }
-    write_setting(session, root, "BUNDLED_SERVERS", "true")?;
-    instance::load_at(session, root)
+    session
+        .ui
+        .answer(&format!("{}\n", deployment.urls.join("\n")));
 }
 
-/// Changes one line of overleaf.rc, after saying so.
+/// Turns the bundled servers on, after saying so; a dry run changes the texts only.
 ///
 /// # Errors
-/// The file cannot be read or written.
-pub fn write_setting(
-    session: &Session,
-    root: &std::path::Path,
-    name: &str,
-    value: &str,
-) -> Result<(), CommandError> {
-    let file = root.join(settings::RC_FILE);
-    let text = host::read_text(&file)?;
+/// The file cannot be written.
+pub fn bundle(session: &Session, root: &Path, texts: &mut Texts) -> Result<(), CommandError> {
+    let changed = settings::edit::set(&texts.rc, "BUNDLED_SERVERS", "true");
+    if changed == texts.rc {
+        return Ok(());
+    }
     session.ui.say(&format!(
-        "writing {name}={value} into {}",
+        "changing {} (the old text is kept as {0}.bak):",
         settings::RC_FILE
     ));
-    host::replace(&file, &settings::edit::set(&text, name, value))?;
+    for line in crate::ui::words::changed_lines(&texts.rc, &changed) {
+        session.ui.say(&format!("  {line}"));
+    }
+    if !session.dry_run {
+        host::replace(&root.join(settings::RC_FILE), &changed)?;
+    }
+    texts.rc = changed;
     Ok(())
 }

@@ -160,6 +160,7 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
     let service = request.service;
     let environment = service
         .environment
+        .0
         .iter()
         .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")));
     let mut exposed: Vec<String> = service

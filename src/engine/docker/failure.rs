@@ -57,6 +57,22 @@ pub(super) fn failure(endpoint: &str, doing: &str, error: Error) -> EngineError 
     }
 }
 
+/// What a failed first contact means: whatever answers there is no engine that can be used.
+pub(super) fn of_connect(endpoint: &str, error: Error) -> EngineError {
+    match failure(endpoint, "say who it is", error) {
+        EngineError::Missing { what: cause }
+        | EngineError::Refused { message: cause, .. }
+        | EngineError::Broken { cause, .. } => {
+            let cause = format!("what answers there is no container engine: {cause}");
+            EngineError::Unreachable {
+                endpoint: endpoint.to_owned(),
+                cause,
+            }
+        }
+        other => other,
+    }
+}
+
 fn is_connection(error: &Error) -> bool {
     match error {
         Error::HyperLegacyError { err } => err.is_connect(),
