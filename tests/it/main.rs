@@ -2,7 +2,6 @@
 //!
 //! What needs no engine runs anywhere. The modules below `docker` need a container engine; they
 //! fail, not skip, where `TOOLKIT_TEST_DOCKER=1` is set and none answers.
-
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -19,3 +18,8 @@ mod docker;
 mod house;
 mod layers;
 mod sandbox;
+mod servers_git_bridge;
+mod servers_log;
+mod servers_mongo;
+mod servers_redis;
+mod servers_sharelatex;
