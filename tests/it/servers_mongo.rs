@@ -675,3 +675,32 @@ async fn two_servers_cannot_share_a_folder() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn the_largest_and_the_deepest_documents_survive_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let server = Running::start(folder.path(), None).await;
+    let mut deepest = doc! {};
+    for _ in 1..199 {
+        deepest = doc! {"a": deepest};
+    }
+    let stored = [
+        doc! {"_id": 1, "a": deepest},
+        doc! {"_id": 2, "a": "x".repeat(16 * 1024 * 1024 - 26)},
+    ];
+    let collection = |client: Client| client.database("a").collection::<Document>("b");
+    let documents = collection(server.client().await);
+    for document in &stored {
+        documents.insert_one(document).await.unwrap();
+    }
+    server.stop().await.unwrap();
+
+    let server = Running::start(folder.path(), None).await;
+    let documents = collection(server.client().await);
+    for document in stored {
+        let id = document.get_i32("_id").unwrap();
+        let found = documents.find_one(doc! {"_id": id}).await.unwrap();
+        assert!(found == Some(document), "{id}");
+    }
+    server.stop().await.unwrap();
+}

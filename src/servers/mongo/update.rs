@@ -12,6 +12,10 @@ use super::order;
 /// MongoDB's own limit on how far one write may extend an array.
 const LONGEST_PADDING: usize = 1_500_000;
 
+/// The most field names of a path, as many as a stored document may have levels. A much deeper
+/// document would overflow the stack before its depth is looked at.
+const LONGEST_PATH: usize = 200;
+
 /// A change of documents.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Update {
@@ -263,6 +267,10 @@ fn find<'a>(value: &'a Bson, path: &str) -> Option<&'a Bson> {
 }
 
 fn set(value: &mut Bson, path: &str, new: Bson) -> Result<(), Failure> {
+    if path.split('.').nth(LONGEST_PATH).is_some() {
+        let message = format!("an update path has more than {LONGEST_PATH} field names");
+        return Err(Failure::new(Code::BadValue, message));
+    }
     let mut place = value;
     for part in path.split('.') {
         // What has to be created on the way is a document.
@@ -511,6 +519,8 @@ mod tests {
 
     #[test]
     fn changes_that_do_not_fit_a_document_are_refused() {
+        // Dropping so deep a document would overflow the stack.
+        let deep = ["b"; 1_000_000].join(".");
         for (update, code) in [
             (doc! {"$set": {"_id": 2}}, Code::ImmutableField),
             (doc! {"$unset": {"_id": 1}}, Code::ImmutableField),
@@ -521,6 +531,8 @@ mod tests {
             (doc! {"$inc": {"text": 1}}, Code::TypeMismatch),
             (doc! {"$inc": {"large": 1}}, Code::BadValue),
             (doc! {"$push": {"a": 1}}, Code::BadValue),
+            (doc! {"$set": {deep.clone(): 1}}, Code::BadValue),
+            (doc! {"$inc": {deep.clone(): 1}}, Code::BadValue),
         ] {
             let document = doc! {"_id": 1, "a": 1, "text": "x", "list": [], "large": i64::MAX};
             let name = update.to_string();
