@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -9,9 +11,66 @@ use tokio::sync::mpsc;
 use super::glob;
 use super::resp::Reply;
 
-/// Messages that may wait for one subscriber. One that falls further behind is disconnected, so
-/// that a client that stops reading cannot fill the memory.
-const WAITING_MESSAGES: usize = 16_384;
+/// Bytes of messages that may wait for one subscriber, as many as with Redis. One that falls
+/// further behind is disconnected, so that a client that stops reading cannot fill the memory.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
+
+/// Where messages for a subscriber are put.
+#[derive(Debug)]
+struct Outbox {
+    sender: mpsc::UnboundedSender<Bytes>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Where a subscriber takes its messages from.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    receiver: mpsc::UnboundedReceiver<Bytes>,
+    waiting: Arc<AtomicUsize>,
+}
+
+fn mailbox() -> (Outbox, Inbox) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let outbox = Outbox {
+        sender,
+        waiting: Arc::clone(&waiting),
+    };
+    (outbox, Inbox { receiver, waiting })
+}
+
+impl Outbox {
+    /// Puts a message in; false when there is no room or nobody to take it out.
+    fn put(&self, message: &Bytes) -> bool {
+        // Only the holder of the server's lock adds, so the sum cannot go past the limit.
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        if waiting.saturating_add(message.len()) > WAITING_BYTES {
+            return false;
+        }
+        self.waiting.fetch_add(message.len(), Ordering::Relaxed);
+        self.sender.send(message.clone()).is_ok()
+    }
+}
+
+impl Inbox {
+    /// Waits for a message; `None` once the subscriber has fallen behind and has to go.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        let message = self.receiver.recv().await;
+        self.taken(message)
+    }
+
+    /// A message that has arrived.
+    pub(super) fn arrived(&mut self) -> Option<Bytes> {
+        let message = self.receiver.try_recv().ok();
+        self.taken(message)
+    }
+
+    fn taken(&self, message: Option<Bytes>) -> Option<Bytes> {
+        message.inspect(|message| {
+            self.waiting.fetch_sub(message.len(), Ordering::Relaxed);
+        })
+    }
+}
 
 /// What `CLIENT LIST` tells of a client.
 #[derive(Debug)]
@@ -25,7 +84,7 @@ pub(super) struct Client {
     /// When it connected, in milliseconds since 1970.
     pub(super) since: i64,
     /// Gone once the client has fallen behind; its connection then ends.
-    outbox: Option<mpsc::Sender<Bytes>>,
+    outbox: Option<Outbox>,
 }
 
 /// How a subscription names channels.
@@ -46,12 +105,8 @@ pub(super) struct Clients {
 
 impl Clients {
     /// Takes a new client; its number, and where messages for it arrive.
-    pub(super) fn connect(
-        &mut self,
-        address: Option<SocketAddr>,
-        now: i64,
-    ) -> (u64, mpsc::Receiver<Bytes>) {
-        let (outbox, inbox) = mpsc::channel(WAITING_MESSAGES);
+    pub(super) fn connect(&mut self, address: Option<SocketAddr>, now: i64) -> (u64, Inbox) {
+        let (outbox, inbox) = mailbox();
         self.latest_id += 1;
         let client = Client {
             address,
@@ -145,7 +200,7 @@ impl Clients {
                 let is_sent = client
                     .outbox
                     .as_ref()
-                    .is_some_and(|outbox| outbox.try_send(message.clone()).is_ok());
+                    .is_some_and(|outbox| outbox.put(&message));
                 if is_sent {
                     count += 1;
                 } else {
@@ -167,22 +222,29 @@ fn encoded(reply: &Reply) -> Bytes {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_subscriber_that_falls_behind_is_let_go() {
+    #[tokio::test]
+    async fn a_subscriber_that_falls_behind_is_let_go() {
         const CHANNEL: Bytes = Bytes::from_static(b"channel");
-        let mut clients = Clients::default();
-        let (id, mut inbox) = clients.connect(None, 0);
-        clients.subscribe(Subscription::Channel, &CHANNEL, id);
-        for _ in 0..WAITING_MESSAGES {
-            assert_eq!(clients.publish(&CHANNEL, &CHANNEL), 1);
+        // Few large messages count as much as many small ones.
+        for size in [100, 1024 * 1024] {
+            let mut clients = Clients::default();
+            let (id, mut inbox) = clients.connect(None, 0);
+            clients.subscribe(Subscription::Channel, &CHANNEL, id);
+            let message = Bytes::from(vec![b'x'; size]);
+            let mut publish = || clients.publish(&CHANNEL, &message);
+
+            assert_eq!(publish(), 1);
+            let length = inbox.next().await.unwrap().len();
+            let fitting = WAITING_BYTES / length;
+            for _ in 0..fitting {
+                assert_eq!(publish(), 1);
+            }
+            assert_eq!(publish(), 0);
+            for _ in 0..fitting {
+                assert!(inbox.arrived().is_some());
+            }
+            assert_eq!(inbox.arrived(), None);
+            assert_eq!(inbox.next().await, None);
         }
-        assert_eq!(clients.publish(&CHANNEL, &CHANNEL), 0);
-        for _ in 0..WAITING_MESSAGES {
-            inbox.try_recv().unwrap();
-        }
-        assert_eq!(
-            inbox.try_recv(),
-            Err(mpsc::error::TryRecvError::Disconnected)
-        );
     }
 }

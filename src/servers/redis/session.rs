@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
+use super::clients::Inbox;
 use super::database::DatabaseIndex;
 
 /// Requests between `MULTI` and `EXEC`.
@@ -35,11 +35,11 @@ pub(super) struct Session {
     pub(super) patterns: BTreeSet<Bytes>,
     /// Whether the connection ends after the reply.
     pub(super) is_closing: bool,
-    inbox: mpsc::Receiver<Bytes>,
+    inbox: Inbox,
 }
 
 impl Session {
-    pub(super) fn new(id: u64, is_authenticated: bool, inbox: mpsc::Receiver<Bytes>) -> Self {
+    pub(super) fn new(id: u64, is_authenticated: bool, inbox: Inbox) -> Self {
         Self {
             id,
             selected: DatabaseIndex::default(),
@@ -60,13 +60,13 @@ impl Session {
 
     /// Waits for a message; `None` once the client has fallen behind and has to go.
     pub(super) async fn message(&mut self) -> Option<Bytes> {
-        self.inbox.recv().await
+        self.inbox.next().await
     }
 
     /// Appends the messages that have arrived. Called under the server's lock before a request is
     /// answered, so that messages and replies keep their order.
     pub(super) fn take_messages(&mut self, output: &mut Vec<u8>) {
-        while let Ok(message) = self.inbox.try_recv() {
+        while let Some(message) = self.inbox.arrived() {
             output.extend_from_slice(&message);
         }
     }
