@@ -317,7 +317,7 @@ pub(super) struct Context<'a> {
     now: i64,
     is_replay: bool,
     changes: u64,
-    instead: Option<Vec<Bytes>>,
+    instead: Option<Vec<Vec<Bytes>>>,
 }
 
 /// What a command has changed.
@@ -325,8 +325,8 @@ pub(super) struct Context<'a> {
 pub(super) struct Changes {
     /// How many changes there were.
     pub(super) count: u64,
-    /// The command to record in place of the one that was sent.
-    pub(super) instead: Option<Vec<Bytes>>,
+    /// The commands to record in place of the one that was sent.
+    pub(super) instead: Option<Vec<Vec<Bytes>>>,
 }
 
 impl<'a> Context<'a> {
@@ -408,9 +408,9 @@ impl<'a> Context<'a> {
     }
 
     /// Records `command` in place of the one that was sent: for those whose effect depends on
-    /// time or chance.
+    /// time or chance. Called again, the commands are recorded one after the other.
     fn record_instead(&mut self, command: Vec<Bytes>) {
-        self.instead = Some(command);
+        self.instead.get_or_insert_default().push(command);
     }
 }
 

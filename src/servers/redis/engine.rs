@@ -195,8 +195,11 @@ impl Engine {
                         let changes = context.into_changes();
                         if changes.count > 0 {
                             self.unsaved_changes += changes.count;
-                            let arguments = changes.instead.unwrap_or_else(|| request.to_vec());
-                            self.record(session.selected, arguments);
+                            let commands =
+                                changes.instead.unwrap_or_else(|| vec![request.to_vec()]);
+                            for arguments in commands {
+                                self.record(session.selected, arguments);
+                            }
                         }
                         outcome
                     }

@@ -11,6 +11,10 @@ use super::{Command, Context, Outcome};
 
 type Set = Dictionary<()>;
 
+/// Members in one recorded removal. A set may have more members than a command may have
+/// arguments, and a command with too many could not be loaded again.
+const REMOVED_AT_ONCE: usize = 1024;
+
 pub(super) const COMMANDS: &[Command] = &[
     Command::writes("sadd", AtLeast(2), add),
     Command::writes("srem", AtLeast(2), remove),
@@ -81,9 +85,11 @@ fn pop(context: &mut Context<'_>, arguments: &[Bytes]) -> Outcome {
         (popped, count)
     })?;
     let popped = popped.unwrap_or_default();
-    let mut recorded = vec![Bytes::from_static(b"SREM"), key.clone()];
-    recorded.extend(popped.iter().cloned());
-    context.record_instead(recorded);
+    for members in popped.chunks(REMOVED_AT_ONCE) {
+        let mut recorded = vec![Bytes::from_static(b"SREM"), key.clone()];
+        recorded.extend(members.iter().cloned());
+        context.record_instead(recorded);
+    }
     Ok(if wanted.is_empty() {
         Reply::optional(popped.first())
     } else {
@@ -152,6 +158,24 @@ mod tests {
                 "-WRONGTYPE Operation against a key holding the wrong kind of value",
             ),
         ]);
+    }
+
+    #[test]
+    fn a_large_removal_is_recorded_in_parts_that_can_be_loaded() {
+        let mut bench = Bench::append_only();
+        for first in (0..2_100).step_by(100) {
+            let members: Vec<String> = (first..first + 100).map(|n| n.to_string()).collect();
+            bench.run(START, &format!("SADD s {}", members.join(" ")));
+        }
+        let before = bench.recorded().len();
+        bench.run(START, "SPOP s 2099");
+        let lengths: Vec<usize> = bench.recorded()[before..]
+            .iter()
+            .map(|command| command.split(' ').count())
+            .collect();
+        assert_eq!(lengths, [1, 1026, 1026, 53, 1]);
+        let mut bench = bench.restarted(START);
+        bench.check_at(START, &[("SCARD s", "1")]);
     }
 
     #[test]
