@@ -18,6 +18,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -250,7 +251,7 @@ impl Bridge {
         let beside = path.with_extension("json.new");
         serde_json::to_vec(&state)
             .map_err(io::Error::from)
-            .and_then(|bytes| std::fs::write(&beside, bytes))
+            .and_then(|bytes| write_synced(&beside, &bytes))
             .and_then(|()| std::fs::rename(&beside, &path))
             .map_err(|source| GitBridgeError::WriteState { path, source })
     }
@@ -358,6 +359,14 @@ impl Bridge {
         self.log.line(&reason);
         text(StatusCode::INTERNAL_SERVER_ERROR, reason + "\n")
     }
+}
+
+/// Writes a file that is on the disk afterwards: renamed before that, it could be found empty after
+/// a power failure, and no start would get past it.
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Makes `path` belong to the server's user, if this process is the one that may do so.

@@ -28,7 +28,6 @@ mod storage;
 mod update;
 mod wire;
 
-use std::error::Error;
 use std::future::Future;
 use std::io::Write;
 use std::path::Path;
@@ -45,6 +44,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::container_log::with_causes;
 use command::Engine;
 use command::Stop;
 use connection::Server;
@@ -204,7 +204,7 @@ pub async fn serve(
             .map_err(|_| MongoError::Crashed)?
             .inspect_err(|error| {
                 log.line(&Event::StartFailed {
-                    error: &chain(error),
+                    error: &with_causes(error),
                 });
             })?
     };
@@ -271,18 +271,6 @@ async fn close(engine: Arc<Mutex<Engine>>, log: Log) -> Result<(), MongoError> {
         Ok(())
     });
     closed.await.map_err(|_| MongoError::Crashed)?
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ use tokio::time::MissedTickBehavior;
 pub use self::options::{Options, OptionsError};
 pub use self::persistence::StorageError;
 
+use super::container_log::with_causes;
+
 use self::command::Replay;
 use self::connection::Server;
 use self::database::Keyspace;
@@ -101,12 +103,7 @@ pub async fn serve(
     let outcome = run(listener, options, shutdown, &journal).await;
     match &outcome {
         Ok(()) => journal.notice("Stopped"),
-        Err(error) => {
-            let cause = std::error::Error::source(error)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
-            journal.warning(&format!("Stopped by an error: {error}{cause}"));
-        }
+        Err(error) => journal.warning(&format!("Stopped by an error: {}", with_causes(error))),
     }
     outcome
 }

@@ -22,6 +22,7 @@ use bson::Document;
 use bson::Timestamp;
 use bson::doc;
 
+use super::super::container_log::with_causes;
 use super::Options;
 use super::catalog::Catalog;
 use super::catalog::Namespace;
@@ -376,7 +377,7 @@ impl Engine {
 
     /// Stops the server: nobody knows what the disk holds.
     fn fault(&mut self, error: StorageError) -> Failure {
-        let text = super::chain(&error);
+        let text = with_causes(&error);
         self.log.line(&Event::StorageFailed { error: &text });
         self.stop = Some(Stop::Fault(error));
         Failure::new(Code::InternalError, format!("cannot store writes: {text}"))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::super::container_log::with_causes;
 use super::clients::Clients;
 use super::command::{self, Context, Refusal, Run, Stage};
 use super::database::{DatabaseIndex, Keyspace};
@@ -337,11 +338,9 @@ impl Engine {
         outcome
     }
 
-    pub(super) fn log_error(&self, text: &str, error: &StorageError) {
-        let cause = std::error::Error::source(error)
-            .map(|cause| format!(": {cause}"))
-            .unwrap_or_default();
-        self.journal.warning(&format!("{text}: {error}{cause}"));
+    fn log_error(&self, text: &str, error: &StorageError) {
+        self.journal
+            .warning(&format!("{text}: {}", with_causes(error)));
     }
 
     /// Puts everything on the disk before the server ends. A dataset that has not been loaded is
