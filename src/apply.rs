@@ -28,7 +28,9 @@ use crate::host;
 use crate::host::HostError;
 use crate::host::interrupt::Interrupt;
 use crate::labels;
+use crate::observed;
 use crate::observed::ContainerState;
+use crate::observed::Network;
 use crate::observed::Readiness;
 use crate::plan::Action;
 use crate::plan::Plan;
@@ -277,17 +279,21 @@ impl<E: Engine> Work<'_, E> {
             .services
             .get(service)
             .ok_or_else(|| foreign(service))?;
+        let siblings = self.engine.project_containers(&project.name).await?;
         let mut networks = Vec::new();
         for (key, attachment) in &definition.networks {
             let network = project.networks.get(key).ok_or_else(|| foreign(key))?;
             let found = self.engine.networks(&network.name).await?;
-            let found = found.first().ok_or_else(|| EngineError::Missing {
-                what: format!("network: {}", network.name),
+            let found: Vec<&Network> = found.iter().collect();
+            let id = observed::choose_network(&found, &siblings).ok_or_else(|| {
+                EngineError::Missing {
+                    what: format!("network: {}", network.name),
+                }
             })?;
             let mut aliases = vec![name.to_owned(), service.to_owned()];
             aliases.extend(attachment.aliases.iter().cloned());
             aliases.dedup();
-            let (id, name) = (found.id.clone(), network.name.clone());
+            let name = network.name.clone();
             networks.push(NetworkPlace { name, id, aliases });
         }
         let labels = self.container_labels(service, definition).await?;
@@ -298,8 +304,28 @@ impl<E: Engine> Work<'_, E> {
             networks,
             labels,
         };
-        self.engine.create_container(&request).await?;
-        Ok(())
+        match self.engine.create_container(&request).await {
+            Ok(_) => Ok(()),
+            // The engine goes on with a request whose sender was killed: what an interrupted run
+            // asked for may have come after the snapshot was taken.
+            Err(EngineError::NameTaken { .. }) if self.is_as_wanted(&request).await? => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the container of that name is what the request asks for.
+    async fn is_as_wanted(&self, request: &ContainerRequest<'_>) -> Result<bool, EngineError> {
+        let found = self.engine.container(request.name).await?;
+        Ok(found.is_some_and(|found| {
+            [
+                labels::PROJECT,
+                labels::SERVICE,
+                labels::INSTANCE,
+                labels::CONFIG_HASH,
+            ]
+            .iter()
+            .all(|key| found.labels.get(*key) == request.labels.get(*key))
+        }))
     }
 
     async fn container_labels(

@@ -3,6 +3,7 @@
 //! Types only; how a snapshot is obtained is the business of `observe`.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -110,6 +111,8 @@ pub struct Container {
     pub restarts: u64,
     /// When it was last started, RFC 3339; empty if never.
     pub started_at: String,
+    /// Ids of the networks it joins.
+    pub network_ids: BTreeSet<String>,
     /// Its addresses by network name.
     pub addresses: BTreeMap<String, IpAddr>,
     /// Ports it publishes.
@@ -201,6 +204,37 @@ pub struct Network {
     pub name: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Observed {
+    /// The networks of a name that are not the one to use: an interrupted run can leave a second
+    /// one, because the engine goes on with a request whose sender is gone.
+    #[must_use]
+    pub fn surplus_networks(&self, name: &str) -> Vec<&Network> {
+        let found: Vec<&Network> = self.networks.get(name).into_iter().flatten().collect();
+        let chosen = choose_network(&found, &self.containers);
+        found
+            .into_iter()
+            .filter(|network| Some(network.id.as_str()) != chosen.as_deref())
+            .collect()
+    }
+}
+
+/// Id of the network to use among several of one name: one that a container joins already, or else
+/// the first by id.
+#[must_use]
+pub fn choose_network(networks: &[&Network], containers: &[Container]) -> Option<String> {
+    let is_used = |network: &&&Network| {
+        containers
+            .iter()
+            .any(|container| container.network_ids.contains(&network.id))
+    };
+    let first = networks.iter().min_by_key(|network| &network.id);
+    networks
+        .iter()
+        .find(is_used)
+        .or(first)
+        .map(|network| network.id.clone())
 }
 
 /// An image.

@@ -211,6 +211,11 @@ fn networks(deployment: &Deployment, observed: &Observed, plan: &mut Plan) {
             };
             plan.push(action, "it does not exist");
         }
+        for surplus in observed.surplus_networks(&network.name) {
+            let (name, id) = (surplus.name.clone(), surplus.id.clone());
+            let cause = "an interrupted run left it beside another one of the same name";
+            plan.push(Action::RemoveNetwork { name, id }, cause);
+        }
     }
 }
 

@@ -278,6 +278,11 @@ impl Engine for MemoryEngine {
             image_id: image.id,
             environment: Environment(environment.collect()),
             ports: ports.collect(),
+            network_ids: request
+                .networks
+                .iter()
+                .map(|place| place.id.clone())
+                .collect(),
             ..Container::default()
         };
         let has_health_check = request.service.healthcheck.is_some();

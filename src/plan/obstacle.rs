@@ -1,6 +1,8 @@
 //! What stands in the way of a plan and that the program cannot move by itself.
 
 use crate::deployment::Deployment;
+use crate::labels;
+use crate::observed;
 use crate::observed::FolderState;
 use crate::observed::Observed;
 
@@ -201,13 +203,17 @@ fn names(deployment: &Deployment, observed: &Observed, obstacles: &mut Vec<Obsta
             fix: "set PROJECT_NAME in config/overleaf.rc to another name".to_owned(),
         });
     }
-    for (name, found) in &observed.networks {
-        if found.len() > 1 {
+    for name in observed.networks.keys() {
+        let is_foreign =
+            |network: &&observed::Network| network.labels.get(labels::PROJECT) != Some(project);
+        if observed.surplus_networks(name).iter().any(is_foreign) {
             obstacles.push(Obstacle {
                 id: "NETWORK_AMBIGUOUS",
-                text: format!("there are {} networks named `{name}`", found.len()),
+                text: format!("there are several networks named `{name}`"),
                 because: "the engine cannot tell which one a container means".to_owned(),
-                fix: format!("toolkit down, then remove what is left of `{name}`"),
+                fix: format!(
+                    "remove those that nobody uses: docker network ls --filter name={name}"
+                ),
             });
         }
     }

@@ -1,15 +1,18 @@
 //! Plans and their application on the engine in memory: every interruption converges.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use toolkit::apply::{ApplyError, Work};
 use toolkit::deployment::{self, Context, Deployment};
+use toolkit::engine::Engine;
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::event::Event;
 use toolkit::host;
 use toolkit::host::interrupt::Interrupt;
+use toolkit::labels;
 use toolkit::observe;
 use toolkit::observed::Observed;
 use toolkit::plan::{self, Plan, UpRequest};
@@ -213,4 +216,45 @@ async fn a_service_that_ends_is_named_with_its_exit_code() {
     );
     assert_eq!(failure.diagnosis.unwrap().id, "MONGO_NO_AVX");
     assert_eq!(failure.log, ["started"]);
+}
+
+/// The engine goes on with a request whose sender was killed: the next run may have seen no network
+/// and made a second one.
+#[tokio::test]
+async fn a_second_network_of_an_interrupted_run_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let network = &deployment.project.networks["default"];
+    let labels = BTreeMap::from([(labels::PROJECT.to_owned(), "overleaf".to_owned())]);
+    engine.create_network(network, &labels).await.unwrap();
+    let (plan, observed) = plan_now(&engine, &deployment).await;
+    assert_eq!(titles(&plan), ["remove network `overleaf_default`"]);
+    assert_eq!(plan::obstacle::find(&deployment, &observed), []);
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let kept = engine.networks(&network.name).await.unwrap();
+    assert!(
+        observed
+            .containers
+            .iter()
+            .all(|found| found.network_ids.contains(&kept[0].id))
+    );
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+}
+
+/// Likewise a container: the name is taken then, by just what was wanted.
+#[tokio::test]
+async fn a_container_that_came_meanwhile_is_taken_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    apply(&engine, &deployment, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+    let other = self::deployment(folder.path(), "REDIS_AOF_PERSISTENCE=true\n");
+    let error = apply(&engine, &other, &plan).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot create container `redis`");
 }

@@ -83,6 +83,15 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
             .started_at
             .filter(|at| !at.starts_with("0001-"))
             .unwrap_or_default(),
+        network_ids: networks
+            .iter()
+            .flatten()
+            .map(|(key, endpoint)| match &endpoint.network_id {
+                Some(id) if !id.is_empty() => id.clone(),
+                // Before the first start there is only the key it was made with, which is the id.
+                _ => key.clone(),
+            })
+            .collect(),
         addresses: networks
             .unwrap_or_default()
             .into_iter()
@@ -183,7 +192,7 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
             ..EndpointSettings::default()
         };
         NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(place.name.clone(), endpoint)])),
+            endpoints_config: Some(HashMap::from([(place.id.clone(), endpoint)])),
         }
     });
     let seconds =
@@ -204,7 +213,7 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
         labels: Some(request.labels.clone().into_iter().collect()),
         stop_signal: service.stop_signal.clone(),
         stop_timeout: service.stop_grace_period.map(seconds),
-        host_config: Some(host_config(service, first.map(|place| place.name.clone()))),
+        host_config: Some(host_config(service, first.map(|place| place.id.clone()))),
         networking_config: networking,
         ..ContainerCreateBody::default()
     }
