@@ -24,6 +24,14 @@ use crate::host::interrupt::Interrupt;
 use crate::ui::{Color, Format, Manners, Progress, Ui};
 use error::CommandError;
 
+/// The version with the identity of the build, which is also the tag of the bundled images.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (build ",
+    env!("TOOLKIT_BUILD"),
+    ")"
+);
+
 /// Bring up and look after a self-hosted Overleaf
 #[derive(Debug, Parser)]
 #[command(
