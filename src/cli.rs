@@ -34,12 +34,7 @@ const LONG_VERSION: &str = concat!(
 
 /// Bring up and look after a self-hosted Overleaf
 #[derive(Debug, Parser)]
-#[command(
-    name = "toolkit",
-    version,
-    max_term_width = 100,
-    propagate_version = true
-)]
+#[command(name = "toolkit", version, long_version = LONG_VERSION, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
