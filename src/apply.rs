@@ -370,34 +370,28 @@ impl<E: Engine> Work<'_, E> {
     /// Initiates the set unless it is, and waits for the primary.
     async fn initiate(&self, set: &ReplicaSet) -> Result<(), StepError> {
         let name = self.deployment.project.container_name(&set.service);
-        waiting::until(
-            self,
-            &set.service,
-            &name,
-            "a writable primary",
-            async |container| {
-                let Some(probe) = self.deployment.probes.get(&set.service) else {
-                    return Ok(None);
-                };
-                let Some(address) = container.address() else {
-                    return Ok(Some("it has no address yet".to_owned()));
-                };
-                match probe::ask(probe, address, MONGO_DEADLINE).await {
-                    Readiness::Ready => Ok(None),
-                    Readiness::NotReady { because } => Ok(Some(because)),
-                    Readiness::NotInitiated => {
-                        let Probe::Mongo { port, .. } = probe else {
-                            return Ok(None);
-                        };
-                        let target = SocketAddr::new(address, *port);
-                        match probe::initiate(set, target, MONGO_DEADLINE).await? {
-                            Initiation::Done => Ok(Some("it has just been initiated".to_owned())),
-                            Initiation::NotYet { because } => Ok(Some(because)),
-                        }
+        waiting::until(self, &set.service, &name, async |container| {
+            let Some(probe) = self.deployment.probes.get(&set.service) else {
+                return Ok(None);
+            };
+            let Some(address) = container.address() else {
+                return Ok(Some("it has no address yet".to_owned()));
+            };
+            match probe::ask(probe, address, MONGO_DEADLINE).await {
+                Readiness::Ready => Ok(None),
+                Readiness::NotReady { because } => Ok(Some(because)),
+                Readiness::NotInitiated => {
+                    let Probe::Mongo { port, .. } = probe else {
+                        return Ok(None);
+                    };
+                    let target = SocketAddr::new(address, *port);
+                    match probe::initiate(set, target, MONGO_DEADLINE).await? {
+                        Initiation::Done => Ok(Some("it has just been initiated".to_owned())),
+                        Initiation::NotYet { because } => Ok(Some(because)),
                     }
                 }
-            },
-        )
+            }
+        })
         .await
     }
 

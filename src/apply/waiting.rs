@@ -65,8 +65,6 @@ pub enum FailureKind {
     },
     /// It was not ready in time.
     NotInTime {
-        /// What was waited for.
-        what: String,
         /// What was missing at the end.
         because: String,
         /// How long it was waited for.
@@ -97,12 +95,8 @@ impl fmt::Display for ServiceFailure {
                     "`{service}` ends again and again: {code}{restarts} restarts"
                 )
             }
-            FailureKind::NotInTime { what, waited, .. } => {
-                write!(
-                    f,
-                    "`{service}` is not ready: {what} was not there after {} s",
-                    waited.as_secs()
-                )
+            FailureKind::NotInTime { waited, .. } => {
+                write!(f, "`{service}` is not ready after {} s", waited.as_secs())
             }
         }
     }
@@ -114,7 +108,6 @@ pub(super) async fn until<E: Engine>(
     work: &Work<'_, E>,
     service: &str,
     name: &str,
-    what: &str,
     mut look: impl AsyncFnMut(&Container) -> Result<Option<String>, StepError>,
 ) -> Result<(), StepError> {
     let begun = Instant::now();
@@ -141,12 +134,8 @@ pub(super) async fn until<E: Engine>(
             return Ok(());
         };
         if Instant::now() >= deadline {
-            let (what, waited) = (what.to_owned(), begun.elapsed());
-            let kind = FailureKind::NotInTime {
-                what,
-                because,
-                waited,
-            };
+            let waited = begun.elapsed();
+            let kind = FailureKind::NotInTime { because, waited };
             return Err(failure(work, service, name, Some(&container), kind).await);
         }
         if reported.elapsed() >= REPORT {
@@ -160,7 +149,7 @@ pub(super) async fn until<E: Engine>(
                 .pop();
             (work.reporter)(Event::Waiting {
                 service: service.to_owned(),
-                what: format!("{what}: {because}"),
+                what: because.clone(),
                 elapsed: begun.elapsed(),
                 last_log_line: last,
             });
@@ -241,9 +230,9 @@ pub(super) async fn condition<E: Engine>(
     condition: Condition,
 ) -> Result<(), StepError> {
     match condition {
-        Condition::Started => until(work, service, name, "its start", async |_| Ok(None)).await,
+        Condition::Started => until(work, service, name, async |_| Ok(None)).await,
         Condition::Healthy => {
-            until(work, service, name, "its health check", async |container| {
+            until(work, service, name, async |container| {
                 Ok(match container.health {
                     Some(Health::Healthy) => None,
                     Some(Health::Unhealthy) => Some("the check fails".to_owned()),
@@ -262,7 +251,7 @@ async fn completed<E: Engine>(
     service: &str,
     name: &str,
 ) -> Result<(), StepError> {
-    let waited = until(work, service, name, "its end", async |_| {
+    let waited = until(work, service, name, async |_| {
         Ok(Some("it still runs".to_owned()))
     });
     match waited.await {
@@ -303,32 +292,26 @@ impl<E: Engine> Work<'_, E> {
     async fn ready(&self, service: &str) -> Result<(), StepError> {
         let begun = Instant::now();
         let name = self.deployment.project.container_name(service);
-        until(
-            self,
-            service,
-            &name,
-            "an answer to its probe",
-            async |container| {
-                let readiness = match self.deployment.probes.get(service) {
-                    Some(probe) => match container.address() {
-                        Some(address) => probe::ask(probe, address, PROBE_DEADLINE).await,
-                        None => Readiness::NotReady {
-                            because: "it has no address yet".to_owned(),
-                        },
+        until(self, service, &name, async |container| {
+            let readiness = match self.deployment.probes.get(service) {
+                Some(probe) => match container.address() {
+                    Some(address) => probe::ask(probe, address, PROBE_DEADLINE).await,
+                    None => Readiness::NotReady {
+                        because: "it has no address yet".to_owned(),
                     },
-                    None => Readiness::Ready,
-                };
-                Ok(match readiness {
-                    Readiness::NotReady { because } => Some(because),
-                    Readiness::NotInitiated => Some("its replica set is not initiated".to_owned()),
-                    Readiness::Ready => match container.health {
-                        Some(Health::Starting) => Some("its first health check is due".to_owned()),
-                        Some(Health::Unhealthy) => Some("its health check fails".to_owned()),
-                        Some(Health::Healthy) | None => None,
-                    },
-                })
-            },
-        )
+                },
+                None => Readiness::Ready,
+            };
+            Ok(match readiness {
+                Readiness::NotReady { because } => Some(because),
+                Readiness::NotInitiated => Some("its replica set is not initiated".to_owned()),
+                Readiness::Ready => match container.health {
+                    Some(Health::Starting) => Some("its first health check is due".to_owned()),
+                    Some(Health::Unhealthy) => Some("its health check fails".to_owned()),
+                    Some(Health::Healthy) | None => None,
+                },
+            })
+        })
         .await?;
         let (service, elapsed) = (service.to_owned(), begun.elapsed());
         (self.reporter)(Event::Ready { service, elapsed });
