@@ -139,7 +139,9 @@ impl From<anyhow::Error> for CommandError {
 
 impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
-        Self::new("FILE", exit::FAILED, error.to_string()).chain(&error)
+        Self::new("FILE", exit::FAILED, error.to_string())
+            .chain(&error)
+            .fix("check that the path is right and that this user may use it")
     }
 }
 
@@ -166,7 +168,10 @@ impl From<DeploymentError> for CommandError {
                     .fix(fix)
             }
             DeploymentError::Definition(_) => {
-                Self::new("DEFINITION", exit::CONFIGURATION, error.to_string()).chain(&error)
+                Self::new("DEFINITION", exit::CONFIGURATION, error.to_string())
+                    .chain(&error)
+                    .state("nothing was changed")
+                    .fix("`toolkit compose config` shows the definition; look at the value that the line holds")
             }
             DeploymentError::Catalogue(_) | DeploymentError::Template(_) => {
                 Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
@@ -212,9 +217,13 @@ impl From<EngineError> for CommandError {
             EngineError::Endpoint { cause, .. } => {
                 Self::new("ENGINE_ENDPOINT", exit::UNREACHABLE, message).fix(cause)
             }
-            EngineError::Missing { .. } => Self::new("ENGINE_MISSING", exit::FAILED, message),
+            EngineError::Missing { .. } => {
+                Self::new("ENGINE_MISSING", exit::FAILED, message).command("toolkit plan")
+            }
             EngineError::NameTaken { message: words, .. } => {
-                Self::new("NAME_TAKEN", exit::FAILED, message).because(words)
+                Self::new("NAME_TAKEN", exit::FAILED, message)
+                    .because(words)
+                    .fix("`toolkit plan` tells who has it")
             }
             EngineError::ImageUnavailable { reference, message: words } => {
                 Self::new("IMAGE_UNAVAILABLE", exit::FAILED, message)
@@ -233,10 +242,14 @@ impl From<EngineError> for CommandError {
                     .fix("free the port, or set OVERLEAF_PORT in config/overleaf.rc to another one")
             }
             EngineError::Refused { message: words, .. } => {
-                Self::new("ENGINE_REFUSED", exit::FAILED, message).because(words)
+                Self::new("ENGINE_REFUSED", exit::FAILED, message)
+                    .because(words)
+                    .fix("mend what the engine names, then run the command again: it goes on from here")
             }
             EngineError::Broken { cause, .. } => {
-                Self::new("ENGINE_BROKEN", exit::UNREACHABLE, message).because(cause)
+                Self::new("ENGINE_BROKEN", exit::UNREACHABLE, message)
+                    .because(cause)
+                    .fix("look at the engine's own log (`journalctl -u docker`), then run the command again")
             }
         }
     }
@@ -244,7 +257,9 @@ impl From<EngineError> for CommandError {
 
 impl From<BundledError> for CommandError {
     fn from(error: BundledError) -> Self {
-        Self::new("BUNDLED_IMAGES", exit::FAILED, error.to_string()).chain(&error)
+        Self::new("BUNDLED_IMAGES", exit::FAILED, error.to_string())
+            .chain(&error)
+            .fix("build the toolkit on this machine again, or set BUNDLED_SERVERS=false")
     }
 }
 
@@ -282,7 +297,9 @@ impl From<StepError> for CommandError {
             StepError::Bundled(error) => error.into(),
             StepError::Service(failure) => of_service(&failure),
             StepError::Initiate(ref cause) => {
-                Self::new("REPLICA_SET", exit::FAILED, error.to_string()).chain(cause)
+                Self::new("REPLICA_SET", exit::FAILED, error.to_string())
+                    .chain(cause)
+                    .fix("read mongo's log (docker logs), then run the command again")
             }
             StepError::Foreign(_) => Self::new("BUG", exit::BUG, error.to_string()),
             StepError::Interrupted(exit_code) => {
@@ -318,4 +335,56 @@ fn of_service(failure: &ServiceFailure) -> CommandError {
         None => error = error.fix(format!("read its log: docker logs {}", failure.container)),
     }
     error.state("the containers made so far stay; `toolkit up` goes on from here")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every failure of the engine tells what to do next.
+    #[test]
+    fn every_engine_error_has_a_next_step() {
+        let text = || "x".to_owned();
+        for error in [
+            EngineError::Unreachable {
+                endpoint: text(),
+                cause: text(),
+            },
+            EngineError::Denied { endpoint: text() },
+            EngineError::Endpoint {
+                endpoint: text(),
+                cause: text(),
+            },
+            EngineError::Missing { what: text() },
+            EngineError::NameTaken {
+                what: text(),
+                message: text(),
+            },
+            EngineError::ImageUnavailable {
+                reference: text(),
+                message: text(),
+            },
+            EngineError::RegistryUnreachable {
+                reference: text(),
+                message: text(),
+            },
+            EngineError::PortTaken {
+                container: text(),
+                message: text(),
+            },
+            EngineError::Refused {
+                doing: text(),
+                message: text(),
+            },
+            EngineError::Broken {
+                doing: text(),
+                cause: text(),
+            },
+        ] {
+            let shown = error.to_string();
+            let failure = CommandError::from(error).failure;
+            assert!(!failure.fixes.is_empty(), "{shown}");
+            assert_ne!(failure.exit_code, exit::DONE, "{shown}");
+        }
+    }
 }

@@ -248,7 +248,8 @@ pub fn is_whole(root: &Path) -> Result<(), CommandError> {
 /// # Errors
 /// No engine answers, or it may not be used.
 pub async fn engine(session: &Session) -> Result<DockerEngine, CommandError> {
-    Ok(DockerEngine::connect(session.docker_host.as_deref()).await?)
+    let connected = DockerEngine::connect(session.docker_host.as_deref()).await;
+    connected.map_err(|error| CommandError::from(error).state("nothing was changed"))
 }
 
 /// Takes the lock on the instance for a command that changes things.

@@ -91,7 +91,10 @@ pub async fn take(state: &Path, command: &str, patience: Duration) -> Result<Loc
     let owner = Owner {
         process: std::process::id(),
         command: command.to_owned(),
-        since: now().format(&Rfc3339).unwrap_or_default(),
+        since: now()
+            .truncate_to_second()
+            .format(&Rfc3339)
+            .unwrap_or_default(),
     };
     let record = serde_json::to_string(&owner).unwrap_or_default();
     let written = file

@@ -130,6 +130,7 @@ fn an_engine_that_is_not_there_is_named() {
             insta::assert_snapshot!(ran.stderr, @r"
             error[ENGINE_UNREACHABLE]: no container engine answers at `unix:///nonexistent/engine.sock`
               because: `/nonexistent/engine.sock` does not exist
+              state:   nothing was changed
               fix:     start the engine (`systemctl start docker`), or point DOCKER_HOST at one
             ");
         }

@@ -181,14 +181,14 @@ fn site_url(text: &str) -> Result<String, String> {
 
 /// Asks for what most people decide; Enter takes the default.
 fn ask(wishes: &mut Wishes) -> Result<(), CommandError> {
-    let editions = [Edition::Community, Edition::ServerPro, Edition::Extended];
-    let chosen = dialoguer::Select::new()
-        .with_prompt("Edition")
-        .items(editions.map(|edition| edition.to_string()))
-        .default(0)
-        .interact()
+    // A text and not a list: the list hides the cursor, and Ctrl-C would leave it hidden.
+    let edition: String = dialoguer::Input::new()
+        .with_prompt("Edition: ce (Community Edition), pro (Server Pro) or cep")
+        .default("ce".to_owned())
+        .validate_with(|text: &String| text.parse::<Edition>().map(|_| ()))
+        .interact_text()
         .map_err(unanswered)?;
-    wishes.edition = editions.get(chosen).copied();
+    wishes.edition = edition.parse().ok();
     let listen: IpAddr = dialoguer::Input::new()
         .with_prompt(
             "Address the site listens on (127.0.0.1: this machine only, 0.0.0.0: every network)",

@@ -49,7 +49,10 @@ pub(super) fn failure(endpoint: &str, doing: &str, error: Error) -> EngineError 
             if lower.contains("permission denied") {
                 EngineError::Denied { endpoint }
             } else if is_connection(&other) {
-                EngineError::Unreachable { endpoint, cause }
+                EngineError::Unreachable {
+                    endpoint,
+                    cause: innermost(&other),
+                }
             } else {
                 EngineError::Broken { doing, cause }
             }
@@ -98,6 +101,15 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The last of the causes, which is the system's own word.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
 }
 
 /// "No such container: x" becomes "container: x".
