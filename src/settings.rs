@@ -380,6 +380,19 @@ impl Layers<'_> {
         }
     }
 
+    /// Warns of a setting that Community Edition does not read.
+    fn without_effect(&mut self, name: &str, advice: &str) {
+        self.problems.push(Problem {
+            kind: ProblemKind::Warning,
+            place: self
+                .assigned
+                .get(name)
+                .map(|assigned| assigned.place.clone()),
+            text: format!("{name} has no effect on Community Edition"),
+            advice: advice.to_owned(),
+        });
+    }
+
     fn mongo(&mut self) -> Option<StoreSettings> {
         if !self.flag("MONGO_ENABLED") {
             return None;
@@ -423,15 +436,10 @@ impl Layers<'_> {
             return None;
         }
         if edition == Edition::Community {
-            self.problems.push(Problem {
-                kind: ProblemKind::Warning,
-                place: self
-                    .assigned
-                    .get("GIT_BRIDGE_ENABLED")
-                    .map(|a| a.place.clone()),
-                text: "GIT_BRIDGE_ENABLED has no effect on Community Edition".to_owned(),
-                advice: "the git integration needs Server Pro or CEP".to_owned(),
-            });
+            self.without_effect(
+                "GIT_BRIDGE_ENABLED",
+                "the git integration needs Server Pro or CEP",
+            );
             return None;
         }
         let image = self.optional("GIT_BRIDGE_IMAGE");
@@ -472,15 +480,10 @@ impl Layers<'_> {
             return None;
         }
         if edition == Edition::Community {
-            self.problems.push(Problem {
-                kind: ProblemKind::Warning,
-                place: self
-                    .assigned
-                    .get("SIBLING_CONTAINERS_ENABLED")
-                    .map(|a| a.place.clone()),
-                text: "SIBLING_CONTAINERS_ENABLED has no effect on Community Edition".to_owned(),
-                advice: "sandboxed compiles need Server Pro or CEP".to_owned(),
-            });
+            self.without_effect(
+                "SIBLING_CONTAINERS_ENABLED",
+                "sandboxed compiles need Server Pro or CEP",
+            );
             return None;
         }
         Some(self.required("DOCKER_SOCKET_PATH", "name the socket of the engine"))

@@ -1,6 +1,7 @@
 //! Finds the instance, reads its configuration, and reaches the engine: what most commands begin
 //! with.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -243,13 +244,50 @@ pub fn is_whole(root: &Path) -> Result<(), CommandError> {
     }
 }
 
-/// Connects to the engine.
+/// Connects to the engine of the instance: the one that `DOCKER_HOST` names in the environment, else
+/// in `config/toolkit.env`, else the one on the usual socket.
 ///
 /// # Errors
 /// No engine answers, or it may not be used.
-pub async fn engine(session: &Session) -> Result<DockerEngine, CommandError> {
-    let connected = DockerEngine::connect(session.docker_host.as_deref()).await;
+pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, CommandError> {
+    let own = match &session.docker_host {
+        Some(host) => Some(host.clone()),
+        None => own_variables(root)?.remove(DOCKER_HOST),
+    };
+    let connected = DockerEngine::connect(own.as_deref()).await;
     connected.map_err(|error| CommandError::from(error).state("nothing was changed"))
+}
+
+/// The one variable that `config/toolkit.env` may set.
+const DOCKER_HOST: &str = "DOCKER_HOST";
+
+/// The program's own variables of this instance. Plain `KEY=value` lines, so that the grammar of
+/// dotenvy serves; variables.env, which Docker Compose reads in its own way, is another matter.
+fn own_variables(root: &Path) -> Result<BTreeMap<String, String>, CommandError> {
+    let file = root.join("config/toolkit.env");
+    if !host::exists(&file) {
+        return Ok(BTreeMap::new());
+    }
+    let text = host::read_text(&file)?;
+    let refuse = |cause: String| {
+        CommandError::new(
+            "CONFIG_INVALID",
+            exit::CONFIGURATION,
+            format!("`{}` is wrong", file.display()),
+        )
+        .because(cause)
+        .state("nothing was changed")
+        .fix("it holds DOCKER_HOST=unix://PATH or DOCKER_HOST=tcp://HOST:PORT and nothing else")
+    };
+    let mut variables = BTreeMap::new();
+    for entry in dotenvy::from_read_iter(text.as_bytes()) {
+        let (name, value) = entry.map_err(|error| refuse(error.to_string()))?;
+        if name != DOCKER_HOST {
+            return Err(refuse(format!("`{name}` is not known here")));
+        }
+        variables.insert(name, value);
+    }
+    Ok(variables)
 }
 
 /// Takes the lock on the instance for a command that changes things.

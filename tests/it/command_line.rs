@@ -154,6 +154,42 @@ fn an_engine_that_is_not_there_is_named() {
 }
 
 #[test]
+fn an_instance_can_name_its_engine() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write(
+        "config/toolkit.env",
+        "# where this instance lives\nDOCKER_HOST='unix:///nonexistent/other.sock'\n",
+    );
+    let run = |host: Option<&str>| {
+        let mut command = sandbox.command(&["status"]);
+        command.env_remove("DOCKER_HOST");
+        command.envs(host.map(|host| ("DOCKER_HOST", host)));
+        sandbox.ran(&command.output().unwrap()).ended_with(8)
+    };
+    assert!(
+        run(None)
+            .stderr
+            .contains("`unix:///nonexistent/other.sock`")
+    );
+    assert!(
+        run(Some(NO_ENGINE)).stderr.contains(NO_ENGINE),
+        "the environment counts more"
+    );
+    sandbox.write("config/toolkit.env", "OTHER=1\n");
+    let ran = sandbox
+        .command(&["status"])
+        .env_remove("DOCKER_HOST")
+        .output()
+        .unwrap();
+    let ran = sandbox.ran(&ran).ended_with(3);
+    assert!(
+        ran.stderr.contains("`OTHER` is not known here"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn wrong_usage_ends_with_2() {
     let sandbox = Sandbox::initialised(&[]);
     for arguments in [

@@ -17,7 +17,7 @@ pub struct Args {}
 pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     instance::ours(&instance, &observed)?;

@@ -24,7 +24,7 @@ pub struct Args {
 /// The configuration cannot be used, the engine cannot be asked, or something stands in the way.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     instance::check(&instance.deployment, &observed)?;
     let request = plan::UpRequest {

@@ -47,7 +47,7 @@ pub struct Args {
 /// The engine cannot be reached, something stands in the way, or a service does not become ready.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = init::new_root(session);
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &root).await?;
     let facts = engine.facts().await?;
     session.ui.say(&format!(
         "{} {} on {}/{}",

@@ -24,7 +24,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     instance::known(&instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "restart").await?;
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
     instance::have_containers(&observed, &services)?;

@@ -15,7 +15,7 @@ pub struct Args {}
 /// The configuration cannot be used, or the engine cannot be asked.
 pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     if session.ui.is_json() {
         let data = status::value(&instance.deployment, &observed);

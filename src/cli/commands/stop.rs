@@ -23,7 +23,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     instance::known(&instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     instance::ours(&instance, &observed)?;

@@ -45,7 +45,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         bundle(session, &root, &mut texts)?;
     }
     let instance = instance::from_texts(session, &root, &texts)?;
-    let engine = instance::engine(session).await?;
+    let engine = instance::engine(session, &root).await?;
     let wish = Wish {
         awaits: args.wait || !args.detach,
         remove_orphans: args.remove_orphans,
