@@ -327,12 +327,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 
 fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
     if session.yaml && !matches!(command, Command::Compose(_)) {
-        let error = CommandError::new(
-            "USAGE",
-            exit::USAGE,
-            "only `compose config` answers in YAML",
-        );
-        return Err(error.fix("use --format json"));
+        return Err(error::only_config_is_yaml());
     }
     match command {
         Command::Init(args) => commands::init::run(args, session),

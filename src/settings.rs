@@ -431,11 +431,13 @@ impl Layers<'_> {
         Some(StoreSettings { image, data_path })
     }
 
-    fn git_bridge(&mut self, edition: Edition) -> Option<GitBridgeSettings> {
+    /// The git integration. A rehearsal with the bundled servers may have it in every edition, so
+    /// that all four containers of the larger editions are rehearsed.
+    fn git_bridge(&mut self, edition: Edition, bundled: bool) -> Option<GitBridgeSettings> {
         if !self.flag("GIT_BRIDGE_ENABLED") {
             return None;
         }
-        if edition == Edition::Community {
+        if edition == Edition::Community && !bundled {
             self.without_effect(
                 "GIT_BRIDGE_ENABLED",
                 "the git integration needs Server Pro or CEP",
@@ -502,6 +504,7 @@ impl Layers<'_> {
             listen_ip: self.text("OVERLEAF_LISTEN_IP"),
             port: self.required("OVERLEAF_PORT", "write for example `OVERLEAF_PORT=80`"),
         };
+        let bundled = self.flag("BUNDLED_SERVERS");
         let settings = Settings {
             root: self.sources.root.to_path_buf(),
             project_name: self
@@ -510,7 +513,7 @@ impl Layers<'_> {
             version: version?,
             accepted_retraction: self.optional("OVERLEAF_SKIP_RETRACTION_CHECK"),
             names_follow_project: self.value("CONTAINER_NAMES").as_deref() == Some("project"),
-            bundled: self.flag("BUNDLED_SERVERS"),
+            bundled,
             sharelatex,
             mongo: self.mongo(),
             mongo_url: self.text("MONGO_URL"),
@@ -518,7 +521,7 @@ impl Layers<'_> {
             redis_host: self.text("REDIS_HOST"),
             redis_port: self.text("REDIS_PORT"),
             redis_append_only: self.flag("REDIS_AOF_PERSISTENCE"),
-            git_bridge: self.git_bridge(edition),
+            git_bridge: self.git_bridge(edition, bundled),
             nginx: self.nginx(),
             sibling_socket: self.sibling_socket(edition),
             origins: BTreeMap::new(),

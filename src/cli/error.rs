@@ -108,6 +108,17 @@ pub fn of_problems(
     error
 }
 
+/// The refusal of `--format yaml` where there is no YAML.
+#[must_use]
+pub fn only_config_is_yaml() -> CommandError {
+    CommandError::new(
+        "USAGE",
+        exit::USAGE,
+        "only `compose config` answers in YAML",
+    )
+    .fix("use --format json")
+}
+
 /// What stands in the way of an `up`.
 #[must_use]
 pub fn of_obstacles(obstacles: &[Obstacle]) -> CommandError {
@@ -274,7 +285,11 @@ impl From<ApplyError> for CommandError {
             } => {
                 let inner = Self::from(*source);
                 let mut outer = inner;
-                outer.failure.message = format!("cannot {title}: {}", outer.failure.message);
+                outer.failure.message = match &*outer.failure.id {
+                    // The engine's refusal would only repeat what the step is.
+                    "ENGINE_REFUSED" => format!("cannot {title}: the engine refuses"),
+                    _ => format!("cannot {title}: {}", outer.failure.message),
+                };
                 outer.state(standing(done, steps))
             }
             ApplyError::Service(failure) => of_service(&failure),

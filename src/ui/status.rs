@@ -218,6 +218,7 @@ pub fn value(deployment: &Deployment, observed: &Observed) -> Value {
         "urls": deployment.urls,
         "services": services,
         "orphans": orphans,
+        "other_instance": observed.other_instance,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The whole circle of an ordinary life: up, plan, a changed setting, stop, start, down, up.
 
+use toolkit::engine::Engine;
+
 use super::instance::{Instance, engine, free_port, http, remove_project, unique_name};
 use crate::sandbox::Sandbox;
 
@@ -134,11 +136,16 @@ fn quickstart_brings_up_an_instance_from_nothing() {
     let ran = sandbox.run(&arguments);
     let status = std::panic::catch_unwind(|| http(port, "GET", "/status", "").0);
     let again = sandbox.run(&["quickstart"]);
+    let containers = runtime
+        .block_on(engine.project_containers(&project))
+        .unwrap();
     remove_project(&runtime, &engine, &project);
     let ran = ran.succeeded();
     assert_eq!(ran.stdout, format!("http://localhost:{port}\n"));
     assert!(ran.stderr.contains("sharelatex"), "{}", ran.stderr);
     assert_eq!(status.unwrap(), 200);
+    let services: Vec<String> = containers.into_iter().map(|found| found.service).collect();
+    assert_eq!(services, ["git-bridge", "mongo", "redis", "sharelatex"]);
     assert!(again.succeeded().stderr.contains("nothing to do"));
 }
 

@@ -35,6 +35,9 @@ enum ComposeCommand {
 pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let project = &instance.deployment.project;
+    if session.yaml && !matches!(args.command, ComposeCommand::Config) {
+        return Err(super::super::error::only_config_is_yaml());
+    }
     match args.command {
         ComposeCommand::Config if session.ui.is_json() => {
             session.ui.answer(&canonical::json(project));

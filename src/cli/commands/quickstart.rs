@@ -74,12 +74,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if !session.dry_run && !session.ui.is_json() {
         let observed = observe::everything(&engine, &loaded.deployment).await?;
         let now = super::super::now();
-        session.ui.say(&status::table_of(
-            &loaded.deployment,
-            &observed,
-            now,
-            session.ui.style(),
-        ));
+        let table = status::table_of(&loaded.deployment, &observed, now, session.ui.style());
+        session.ui.say(table.trim_end());
     }
     Ok(exit::DONE)
 }
@@ -102,7 +98,9 @@ async fn new_instance(
     if args.port.is_none() {
         wishes.port = free_port(session, &preview, engine).await?;
     }
-    wishes.bundled = args.bundled || !has_images(session, &preview, engine).await?;
+    wishes.bundled = !has_images(session, &preview, engine).await?;
+    // A rehearsal shows all four containers that the larger editions have.
+    wishes.git_bridge = wishes.bundled;
     let texts = seed::texts(&wishes)?;
     if session.dry_run {
         return instance_of(session, root, &texts);

@@ -81,7 +81,9 @@ pub async fn converge(
         remove_orphans: wish.remove_orphans,
     };
     let plan = plan::up(deployment, &observed, &request);
-    if instance::shown_only(session, instance, &plan) {
+    let shortcomings = instance::shortcomings(deployment, &observed);
+    if session.dry_run {
+        instance::show_plan(session, instance, &plan, &shortcomings);
         return Ok(());
     }
     let orphans = plan::orphans(deployment, &observed);
@@ -96,7 +98,6 @@ pub async fn converge(
             .ui
             .warn(&format!("not configured any more: {names}; {advice}"));
     }
-    let shortcomings = instance::shortcomings(deployment, &observed);
     let is_settled = plan.is_empty() && shortcomings.is_empty();
     let services = deployment.project.start_order();
     let awaits = wish.awaits && !is_settled;
@@ -164,10 +165,11 @@ pub fn bundle(session: &Session, root: &Path, texts: &mut Texts) -> Result<(), C
     if changed == texts.rc {
         return Ok(());
     }
-    session.ui.say(&format!(
-        "changing {} (the old text is kept as {0}.bak):",
-        settings::RC_FILE
-    ));
+    let file = settings::RC_FILE;
+    session.ui.say(&match session.dry_run {
+        true => format!("would change {file}:"),
+        false => format!("changing {file} (the old text is kept as {file}.bak):"),
+    });
     for line in crate::ui::words::changed_lines(&texts.rc, &changed) {
         session.ui.say(&format!("  {line}"));
     }
