@@ -1,8 +1,12 @@
 //! What a person gets wrong, or the world does: a clear error, and nothing half-made that the next
 //! `up` trips over.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Stdio;
+
+use toolkit::compose::Service;
+use toolkit::engine::{ContainerRequest, Engine};
 
 use super::instance::Instance;
 
@@ -84,6 +88,110 @@ fn a_foreign_container_with_our_name_is_left_alone() {
         );
     }
     assert_eq!(first.ids(), before);
+}
+
+#[test]
+fn a_stranger_that_holds_a_name_of_ours_is_left_alone() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up"]).succeeded();
+    let image = instance.containers()[0].image.clone();
+    instance.run(&["down"]).succeeded();
+    let service = Service {
+        image,
+        ..Service::default()
+    };
+    let name = format!("{}-redis-1", instance.project);
+    let stranger = ContainerRequest {
+        name: &name,
+        service_name: "none",
+        service: &service,
+        networks: Vec::new(),
+        labels: BTreeMap::new(),
+    };
+    let id = instance
+        .runtime
+        .block_on(instance.engine.create_container(&stranger))
+        .unwrap();
+    let ran = instance.run(&["up"]);
+    let kept = instance
+        .runtime
+        .block_on(instance.engine.container(&id))
+        .unwrap();
+    instance
+        .runtime
+        .block_on(instance.engine.remove(&id))
+        .unwrap();
+    let ran = ran.ended_with(6);
+    assert!(
+        ran.stderr.starts_with("error[CONTAINER_NAME_TAKEN]"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains(&format!("docker rm {name}")),
+        "{}",
+        ran.stderr
+    );
+    assert!(kept.is_some());
+    assert_eq!(instance.ids(), []);
+    instance.run(&["up"]).succeeded();
+}
+
+/// A registry on this machine that answers and has nothing.
+fn empty_registry() -> u16 {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream);
+            let mut request = String::new();
+            while reader.read_line(&mut request).is_ok_and(|read| read > 2) {}
+            let body = if request.contains("/manifests/") {
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#
+            } else {
+                "{}"
+            };
+            let status = if body.len() > 2 {
+                "404 Not Found"
+            } else {
+                "200 OK"
+            };
+            // The engine may have gone away; the test looks at what the program says.
+            let _ = write!(
+                reader.get_mut(),
+                "HTTP/1.1 {status}\r\nDocker-Distribution-Api-Version: registry/2.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    port
+}
+
+#[test]
+fn an_image_that_no_registry_has_is_named() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    without_images(&instance);
+    let registry = format!("127.0.0.1:{}", empty_registry());
+    instance
+        .sandbox
+        .replace("config/overleaf.rc", "127.0.0.1:1", &registry);
+    let ran = instance.run(&["up"]).ended_with(1);
+    assert!(
+        ran.stderr.contains("error[IMAGE_UNAVAILABLE]"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains(&format!("{registry}/mongo:8.0")),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(instance.ids(), []);
 }
 
 #[test]

@@ -171,6 +171,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_socket_that_is_not_permitted_is_told_from_one_that_is_not_there() {
+        let io = |kind: std::io::ErrorKind| Error::IOError { err: kind.into() };
+        for (kind, is_denied) in [
+            (std::io::ErrorKind::PermissionDenied, true),
+            (std::io::ErrorKind::ConnectionRefused, false),
+        ] {
+            match failure("unix:///x", "connect", io(kind)) {
+                EngineError::Denied { .. } => assert!(is_denied),
+                EngineError::Unreachable { .. } => assert!(!is_denied),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_failed_pull_tells_a_dead_registry_from_a_wrong_name() {
         let unreachable = "Get \"https://r.example/v2/\": dial tcp: lookup r.example: no such host";
         assert!(matches!(
