@@ -233,7 +233,7 @@ mod tests {
     }
 
     fn settings(pairs: &[(&str, &str)]) -> Result<Settings, EnvironmentError> {
-        read(&environment(pairs), Path::new("/root"))
+        read(&environment(pairs), Path::new("/sandbox"))
     }
 
     #[test]
@@ -252,10 +252,10 @@ mod tests {
         assert_eq!(overleaf.redis.password.as_deref(), Some("secret"));
         assert_eq!(overleaf.other_redis, None);
         assert_eq!(overleaf.app_name, "Ours");
-        assert_eq!(overleaf.library, Path::new("/root/var/lib/overleaf"));
+        assert_eq!(overleaf.library, Path::new("/sandbox/var/lib/overleaf"));
         assert_eq!(
             overleaf.site_status,
-            Path::new("/root/etc/overleaf/site_status")
+            Path::new("/sandbox/etc/overleaf/site_status")
         );
 
         let sharelatex = settings(&[
@@ -272,8 +272,8 @@ mod tests {
             sharelatex.other_redis.map(|other| other.address()),
             Some("other:6379".to_owned())
         );
-        assert_eq!(sharelatex.logs, Path::new("/root/var/log/sharelatex"));
-        assert_eq!(sharelatex.site_status, Path::new("/root/etc/x/status"));
+        assert_eq!(sharelatex.logs, Path::new("/sandbox/var/log/sharelatex"));
+        assert_eq!(sharelatex.site_status, Path::new("/sandbox/etc/x/status"));
     }
 
     #[test]
