@@ -2,7 +2,7 @@
 
 use toolkit::engine::Engine;
 
-use super::instance::{Instance, engine, free_port, http, remove_project, unique_name};
+use super::instance::{Instance, Remover, engine, free_port, http, unique_name};
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -133,17 +133,20 @@ fn quickstart_brings_up_an_instance_from_nothing() {
         "--port",
         &port.to_string(),
     ];
-    let ran = sandbox.run(&arguments);
-    let status = std::panic::catch_unwind(|| http(port, "GET", "/status", "").0);
+    let _remover = Remover {
+        runtime: &runtime,
+        engine: &engine,
+        project: &project,
+    };
+    let ran = sandbox.run(&arguments).succeeded();
+    let (status, _) = http(port, "GET", "/status", "");
     let again = sandbox.run(&["quickstart"]);
     let containers = runtime
         .block_on(engine.project_containers(&project))
         .unwrap();
-    remove_project(&runtime, &engine, &project);
-    let ran = ran.succeeded();
     assert_eq!(ran.stdout, format!("http://localhost:{port}\n"));
     assert!(ran.stderr.contains("sharelatex"), "{}", ran.stderr);
-    assert_eq!(status.unwrap(), 200);
+    assert_eq!(status, 200);
     let services: Vec<String> = containers.into_iter().map(|found| found.service).collect();
     assert_eq!(services, ["git-bridge", "mongo", "redis", "sharelatex"]);
     assert!(again.succeeded().stderr.contains("nothing to do"));

@@ -10,7 +10,7 @@ use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace};
 use toolkit::labels;
 use toolkit::observed::ContainerState;
 
-use super::instance::{engine, remove_project, unique_name};
+use super::instance::{Remover, engine, unique_name};
 use crate::sandbox::PROGRAM;
 
 /// Ends a container's process without warning, through the engine's own socket.
@@ -171,9 +171,13 @@ fn the_real_engine_keeps_the_contract() {
     };
     let project = unique_name();
     let image = format!("toolkit-bundled/redis:{}", bundled::TAG);
+    let _remover = Remover {
+        runtime: &runtime,
+        engine: &engine,
+        project: &project,
+    };
     let outcome = runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(120), check(&engine, &project, &image)).await
     });
-    remove_project(&runtime, &engine, &project);
     outcome.unwrap();
 }

@@ -148,8 +148,21 @@ impl Drop for Instance {
     }
 }
 
+/// Removes a project when it goes out of scope, also by a failing assertion.
+pub struct Remover<'a> {
+    pub runtime: &'a tokio::runtime::Runtime,
+    pub engine: &'a DockerEngine,
+    pub project: &'a str,
+}
+
+impl Drop for Remover<'_> {
+    fn drop(&mut self) {
+        remove_project(self.runtime, self.engine, self.project);
+    }
+}
+
 /// Removes all containers and networks of a project.
-pub fn remove_project(runtime: &tokio::runtime::Runtime, engine: &DockerEngine, project: &str) {
+fn remove_project(runtime: &tokio::runtime::Runtime, engine: &DockerEngine, project: &str) {
     runtime.block_on(async {
         // Clean-up goes on whatever fails; what cannot be removed shows in the next listing.
         for container in engine.project_containers(project).await.unwrap_or_default() {
