@@ -69,6 +69,13 @@ impl MemoryEngine {
         self.world().exits.insert(service.to_owned(), exit_code);
     }
 
+    /// Puts a newer image under a reference, as a pull by somebody else does.
+    pub fn replace_image(&self, reference: &str) {
+        let mut image = image_of(reference);
+        image.id.push_str("-newer");
+        self.world().images.insert(reference.to_owned(), image);
+    }
+
     /// The changes made so far, in words.
     #[must_use]
     pub fn log(&self) -> Vec<String> {

@@ -23,8 +23,14 @@ pub fn cause(
         return Some(changed_fields(service, desired, container));
     }
     let present = observed.images.get(&desired.image).and_then(Option::as_ref);
+    // Both ids come from looking at the image: what a container shows as its image can be the id of
+    // one platform of it, depending on how the engine stores images.
+    let made_from = container
+        .labels
+        .get(labels::IMAGE)
+        .unwrap_or(&container.image_id);
     if let Some(image) = present
-        && image.id != container.image_id
+        && image.id != *made_from
     {
         return Some(format!(
             "image `{}` has been replaced by a newer one",

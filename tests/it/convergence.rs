@@ -258,3 +258,25 @@ async fn a_container_that_came_meanwhile_is_taken_as_it_is() {
     let error = apply(&engine, &other, &plan).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot create container `redis`");
 }
+
+#[tokio::test]
+async fn a_newer_image_under_the_same_name_is_deployed() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    engine.replace_image("redis:7.4");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    assert_eq!(
+        plan.steps[0].cause,
+        "image `redis:7.4` has been replaced by a newer one"
+    );
+    assert!(
+        plan.steps
+            .iter()
+            .all(|step| step.action.service() == Some("redis"))
+    );
+    apply(&engine, &deployment, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+}
