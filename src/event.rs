@@ -1,6 +1,5 @@
 //! Facts reported while work goes on. The core emits them; `ui` draws them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// One fact.
@@ -59,11 +58,6 @@ pub enum Event {
         service: String,
         /// How long it took.
         elapsed: Duration,
-    },
-    /// A file was written.
-    FileWritten {
-        /// Its path.
-        path: PathBuf,
     },
     /// Something the operator should know, without harm yet.
     Warning {

@@ -152,13 +152,6 @@ impl Ui {
         }
     }
 
-    /// Says something only when asked for more talk.
-    pub fn detail(&self, text: &str) {
-        if self.manners.verbosity > 0 && !self.manners.quiet {
-            talk(&format!("{text}\n"));
-        }
-    }
-
     /// Warns on stderr.
     pub fn warn(&self, text: &str) {
         talk(&format!("{} {text}\n", self.style.yellow("warning:")));

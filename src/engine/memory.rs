@@ -31,7 +31,6 @@ struct World {
     registry: BTreeSet<String>,
     changes: usize,
     fails_at: Option<usize>,
-    log: Vec<String>,
     exits: BTreeMap<String, i64>,
 }
 
@@ -76,12 +75,6 @@ impl MemoryEngine {
         self.world().images.insert(reference.to_owned(), image);
     }
 
-    /// The changes made so far, in words.
-    #[must_use]
-    pub fn log(&self) -> Vec<String> {
-        self.world().log.clone()
-    }
-
     fn world(&self) -> MutexGuard<'_, World> {
         // A panic elsewhere leaves the world as it was; tests then fail on their own account.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,7 +90,6 @@ impl MemoryEngine {
                 message,
             });
         }
-        world.log.push(what);
         Ok(world)
     }
 }

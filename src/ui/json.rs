@@ -137,7 +137,6 @@ fn fields(event: &Event) -> Value {
         Event::Ready { service, elapsed } => {
             json!({ "event": "ready", "service": service, "elapsed_ms": milliseconds(elapsed) })
         }
-        Event::FileWritten { path } => json!({ "event": "file-written", "path": path }),
         Event::Warning { text } => json!({ "event": "warning", "text": text }),
         Event::Note { text } => json!({ "event": "note", "text": text }),
     }

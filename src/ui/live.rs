@@ -118,9 +118,6 @@ impl Live {
                     self.style.done()
                 ));
             }
-            Event::FileWritten { path } => {
-                self.line(&format!("{} wrote {}", self.style.done(), path.display()));
-            }
             Event::Warning { text } => {
                 self.line(&format!("{} {text}", self.style.yellow("warning:")));
             }

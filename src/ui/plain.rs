@@ -89,7 +89,6 @@ impl Plain {
             Event::Ready { service, elapsed } => {
                 format!("`{service}` is ready ({})", words::duration(*elapsed))
             }
-            Event::FileWritten { path } => format!("wrote {}", path.display()),
             Event::Warning { text } => format!("warning: {text}"),
             Event::Note { text } => text.clone(),
         })
