@@ -1,6 +1,7 @@
 //! Carries a plan out: one step after the other, each repeatable, reporting events. Knows nothing
 //! of configuration files or of how events are shown.
 
+mod networks;
 pub mod waiting;
 
 use std::collections::BTreeMap;
@@ -28,9 +29,7 @@ use crate::host;
 use crate::host::HostError;
 use crate::host::interrupt::Interrupt;
 use crate::labels;
-use crate::observed;
 use crate::observed::ContainerState;
-use crate::observed::Network;
 use crate::observed::Readiness;
 use crate::plan::Action;
 use crate::plan::Plan;
@@ -199,7 +198,7 @@ impl<E: Engine> Work<'_, E> {
             }
             Action::CreateNetwork { key, .. } => self.create_network(key).await,
             Action::CreateContainer { service, name } => self.create_container(service, name).await,
-            Action::StartContainer { name, .. } => Ok(self.engine.start(name).await?),
+            Action::StartContainer { name, .. } => self.start(name).await,
             Action::AwaitCondition {
                 service,
                 name,
@@ -256,22 +255,6 @@ impl<E: Engine> Work<'_, E> {
         ])
     }
 
-    async fn create_network(&self, key: &str) -> Result<(), StepError> {
-        let networks = &self.deployment.project.networks;
-        let network = networks
-            .get(key)
-            .ok_or_else(|| StepError::Foreign(key.to_owned()))?;
-        // Engines before API 1.44 make a second network of the same name without a word.
-        if !self.engine.networks(&network.name).await?.is_empty() {
-            return Ok(());
-        }
-        let mut all = self.own_labels();
-        all.insert(labels::NETWORK.to_owned(), key.to_owned());
-        all.extend(network.labels.clone());
-        self.engine.create_network(network, &all).await?;
-        Ok(())
-    }
-
     async fn create_container(&self, service: &str, name: &str) -> Result<(), StepError> {
         let project = &self.deployment.project;
         let foreign = |what: &str| StepError::Foreign(what.to_owned());
@@ -279,16 +262,12 @@ impl<E: Engine> Work<'_, E> {
             .services
             .get(service)
             .ok_or_else(|| foreign(service))?;
-        let siblings = self.engine.project_containers(&project.name).await?;
         let mut networks = Vec::new();
         for (key, attachment) in &definition.networks {
             let network = project.networks.get(key).ok_or_else(|| foreign(key))?;
-            let found = self.engine.networks(&network.name).await?;
-            let found: Vec<&Network> = found.iter().collect();
-            let id = observed::choose_network(&found, &siblings).ok_or_else(|| {
-                EngineError::Missing {
-                    what: format!("network: {}", network.name),
-                }
+            let id = self.single_network(&network.name).await?;
+            let id = id.ok_or_else(|| EngineError::Missing {
+                what: format!("network: {}", network.name),
             })?;
             let mut aliases = vec![name.to_owned(), service.to_owned()];
             aliases.extend(attachment.aliases.iter().cloned());

@@ -301,6 +301,27 @@ impl Engine for MemoryEngine {
             .get(name)
             .map(|stored| stored.container.service.clone());
         let exit_code = service.and_then(|service| world.exits.get(&service).copied());
+        // As Docker Engine 20.10 does: a name that several networks have starts no container.
+        let joined = world
+            .containers
+            .get(name)
+            .map(|stored| stored.container.network_ids.clone());
+        let joined = joined.unwrap_or_default();
+        let of_name = |name: &str| world.networks.iter().filter(|n| n.name == name).count();
+        let twice = world
+            .networks
+            .iter()
+            .find(|n| joined.contains(&n.id) && of_name(&n.name) > 1);
+        if let Some(network) = twice {
+            let message = format!(
+                "network {} is ambiguous (2 matches found on name)",
+                network.name
+            );
+            return Err(EngineError::Refused {
+                doing: format!("start container `{name}`"),
+                message,
+            });
+        }
         let Some(stored) = world.containers.get_mut(name) else {
             return Err(EngineError::Missing {
                 what: format!("container: {name}"),

@@ -280,3 +280,54 @@ async fn a_newer_image_under_the_same_name_is_deployed() {
     apply(&engine, &deployment, &plan).await.unwrap();
     assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
 }
+
+/// The second network may come after the snapshot, and even after the container was made.
+#[tokio::test]
+async fn a_second_network_that_comes_late_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = deployment(folder.path(), "");
+    let network = &deployment.project.networks["default"];
+    let labels = BTreeMap::from([(labels::PROJECT.to_owned(), "overleaf".to_owned())]);
+    let (first, all) = {
+        let engine = MemoryEngine::new(&IMAGES, &[]);
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        let start = plan
+            .steps
+            .iter()
+            .position(|step| step.action.id() == "start-container");
+        (start.unwrap(), plan)
+    };
+    for cut in [first - 1, first, first + 1] {
+        let engine = MemoryEngine::new(&IMAGES, &[]);
+        let (before, after) = all.steps.split_at(cut);
+        apply(
+            &engine,
+            &deployment,
+            &Plan {
+                steps: before.to_vec(),
+            },
+        )
+        .await
+        .unwrap();
+        engine.create_network(network, &labels).await.unwrap();
+        apply(
+            &engine,
+            &deployment,
+            &Plan {
+                steps: after.to_vec(),
+            },
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            engine.networks(&network.name).await.unwrap().len(),
+            1,
+            "cut at {cut}"
+        );
+        assert_eq!(
+            plan_now(&engine, &deployment).await.0,
+            Plan::default(),
+            "cut at {cut}"
+        );
+    }
+}

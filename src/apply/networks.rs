@@ -1,0 +1,69 @@
+//! Networks of one name, and the second one that an interrupted run can leave.
+//!
+//! An engine goes on with a request whose sender was killed. Engines before API 1.44 make a second
+//! network of the same name without a word, and then start no container in either: the name is
+//! ambiguous. A snapshot may be too early to show it, so every step that needs a network looks again.
+
+use super::{StepError, Work};
+use crate::engine::{Engine, EngineError};
+use crate::labels;
+use crate::observed;
+use crate::observed::Network;
+
+/// What the engine says when a name means several networks (Docker Engine 20.10).
+const AMBIGUOUS: &str = "is ambiguous";
+
+impl<E: Engine> Work<'_, E> {
+    /// Makes a network unless there is one.
+    pub(super) async fn create_network(&self, key: &str) -> Result<(), StepError> {
+        let networks = &self.deployment.project.networks;
+        let network = networks
+            .get(key)
+            .ok_or_else(|| StepError::Foreign(key.to_owned()))?;
+        if self.single_network(&network.name).await?.is_some() {
+            return Ok(());
+        }
+        let mut all = self.own_labels();
+        all.insert(labels::NETWORK.to_owned(), key.to_owned());
+        all.extend(network.labels.clone());
+        match self.engine.create_network(network, &all).await {
+            Ok(_) | Err(EngineError::NameTaken { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.single_network(&network.name).await?;
+        Ok(())
+    }
+
+    /// Id of the network of this name. Of several, one is kept and those of this project that
+    /// nobody uses are removed.
+    pub(super) async fn single_network(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let found = self.engine.networks(name).await?;
+        if let [] | [_] = found.as_slice() {
+            return Ok(found.into_iter().next().map(|network| network.id));
+        }
+        let project = &self.deployment.project.name;
+        let containers = self.engine.project_containers(project).await?;
+        let chosen =
+            observed::choose_network(&found.iter().collect::<Vec<&Network>>(), &containers);
+        for network in &found {
+            let is_ours = network.labels.get(labels::PROJECT) == Some(project);
+            if is_ours && Some(&network.id) != chosen.as_ref() {
+                self.engine.remove_network(&network.id).await?;
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Starts a container, after clearing up a network that came meanwhile.
+    pub(super) async fn start(&self, name: &str) -> Result<(), StepError> {
+        match self.engine.start(name).await {
+            Err(EngineError::Refused { message, .. }) if message.contains(AMBIGUOUS) => {
+                for network in self.deployment.project.networks.values() {
+                    self.single_network(&network.name).await?;
+                }
+                Ok(self.engine.start(name).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+}
