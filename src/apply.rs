@@ -29,6 +29,7 @@ use crate::host;
 use crate::host::HostError;
 use crate::host::interrupt::Interrupt;
 use crate::labels;
+use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::Readiness;
 use crate::plan::Action;
@@ -40,6 +41,11 @@ use waiting::ServiceFailure;
 
 /// How long one question to mongo may take while its replica set is initiated.
 const MONGO_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a container of an interrupted run may take to become visible, and how often it is
+/// looked for.
+const LATE_ARRIVAL: Duration = Duration::from_secs(10);
+const LATE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Exit code of a container that the engine killed after its grace period.
 const KILLED: i64 = 137;
@@ -283,28 +289,21 @@ impl<E: Engine> Work<'_, E> {
             networks,
             labels,
         };
-        match self.engine.create_container(&request).await {
-            Ok(_) => Ok(()),
-            // The engine goes on with a request whose sender was killed: what an interrupted run
-            // asked for may have come after the snapshot was taken.
-            Err(EngineError::NameTaken { .. }) if self.is_as_wanted(&request).await? => Ok(()),
-            Err(error) => Err(error.into()),
+        // The engine goes on with a request whose sender was killed: what an interrupted run asked
+        // for may come after the snapshot was taken. Its name is taken before it can be seen.
+        let deadline = Instant::now() + LATE_ARRIVAL;
+        loop {
+            let refusal = match self.engine.create_container(&request).await {
+                Ok(_) => return Ok(()),
+                Err(refusal @ EngineError::NameTaken { .. }) => refusal,
+                Err(error) => return Err(error.into()),
+            };
+            match self.engine.container(name).await? {
+                Some(found) if is_as_wanted(&found, &request) => return Ok(()),
+                None if Instant::now() < deadline => tokio::time::sleep(LATE_PAUSE).await,
+                _ => return Err(refusal.into()),
+            }
         }
-    }
-
-    /// Whether the container of that name is what the request asks for.
-    async fn is_as_wanted(&self, request: &ContainerRequest<'_>) -> Result<bool, EngineError> {
-        let found = self.engine.container(request.name).await?;
-        Ok(found.is_some_and(|found| {
-            [
-                labels::PROJECT,
-                labels::SERVICE,
-                labels::INSTANCE,
-                labels::CONFIG_HASH,
-            ]
-            .iter()
-            .all(|key| found.labels.get(*key) == request.labels.get(*key))
-        }))
     }
 
     async fn container_labels(
@@ -402,4 +401,16 @@ impl<E: Engine> Work<'_, E> {
         }
         Ok(())
     }
+}
+
+/// Whether a container is what a request asks for.
+fn is_as_wanted(found: &Container, request: &ContainerRequest<'_>) -> bool {
+    [
+        labels::PROJECT,
+        labels::SERVICE,
+        labels::INSTANCE,
+        labels::CONFIG_HASH,
+    ]
+    .iter()
+    .all(|key| found.labels.get(*key) == request.labels.get(*key))
 }

@@ -37,6 +37,9 @@ const HELLO: Duration = Duration::from_secs(10);
 /// How long the engine may take beyond the grace period of a container to stop or remove it.
 const SLOWNESS: Duration = Duration::from_secs(120);
 
+/// How often a removal that goes on is looked at.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
+
 /// For transfers, which answer only when all is done: pulling and loading images.
 const TRANSFER: Duration = Duration::from_secs(6 * 3600);
 
@@ -342,16 +345,22 @@ impl Engine for DockerEngine {
     async fn remove(&self, name: &str) -> Result<(), EngineError> {
         // `v` removes anonymous volumes only; folders of the host and named volumes stay.
         let options = RemoveContainerOptionsBuilder::new().v(true).build();
-        match self
-            .patient(SLOWNESS)
-            .remove_container(name, Some(options))
-            .await
-        {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let doing = format!("remove container `{name}`");
-                failure::unless_missing::<()>(self.failure(&doing, error)).map(|_| ())
+        let client = self.patient(SLOWNESS);
+        let doing = format!("remove container `{name}`");
+        let deadline = tokio::time::Instant::now() + SLOWNESS;
+        loop {
+            let removed = client.remove_container(name, Some(options.clone())).await;
+            let failed = match removed.map_err(|error| self.failure(&doing, error)) {
+                Ok(()) | Err(EngineError::Missing { .. }) => return Ok(()),
+                Err(failed) => failed,
+            };
+            // The removal of an interrupted run goes on in the engine; it is waited for.
+            let goes_on = matches!(&failed, EngineError::Refused { message, .. }
+                if message.contains("is already in progress"));
+            if !goes_on || tokio::time::Instant::now() >= deadline {
+                return Err(failed);
             }
+            tokio::time::sleep(REMOVAL_PAUSE).await;
         }
     }
 
