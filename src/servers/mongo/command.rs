@@ -74,6 +74,22 @@ struct Definition {
     run: Run,
 }
 
+impl Definition {
+    /// A command about the server itself, which runs before the initiation too.
+    const fn of_server(
+        name: &'static str,
+        is_admin: bool,
+        run: fn(&mut Engine, &Request) -> Answer,
+    ) -> Self {
+        Self {
+            name,
+            access: Access::Always,
+            is_admin,
+            run: Run::Engine(run),
+        }
+    }
+}
+
 const TABLES: [&[Definition]; 6] = [
     reading::COMMANDS,
     writing::COMMANDS,

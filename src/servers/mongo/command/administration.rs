@@ -37,41 +37,28 @@ const NEWEST_FEATURE_VERSION: &str = "8.0";
 const FEATURE_VERSION: &str = "featureCompatibilityVersion";
 
 pub(super) const COMMANDS: &[Definition] = &[
-    definition("ping", false, ping),
-    definition("buildInfo", false, build_info),
-    definition("buildinfo", false, build_info),
-    definition("getParameter", true, parameter),
+    Definition::of_server("ping", false, ping),
+    Definition::of_server("buildInfo", false, build_info),
+    Definition::of_server("buildinfo", false, build_info),
+    Definition::of_server("getParameter", true, parameter),
     Definition {
         name: "setFeatureCompatibilityVersion",
         access: Access::Write,
         is_admin: true,
         run: Run::Engine(set_feature_version),
     },
-    definition("dbStats", false, database_statistics),
-    definition("dbstats", false, database_statistics),
-    definition("collStats", false, collection_statistics),
-    definition("serverStatus", false, server_status),
-    definition("getLog", true, server_log),
-    definition("connectionStatus", false, connection_status),
-    definition("whatsmyuri", false, own_address),
-    definition("getCmdLineOpts", true, command_line),
-    definition("hostInfo", false, host_info),
-    definition("fsync", true, sync),
-    definition("shutdown", true, shut_down),
+    Definition::of_server("dbStats", false, database_statistics),
+    Definition::of_server("dbstats", false, database_statistics),
+    Definition::of_server("collStats", false, collection_statistics),
+    Definition::of_server("serverStatus", false, server_status),
+    Definition::of_server("getLog", true, server_log),
+    Definition::of_server("connectionStatus", false, connection_status),
+    Definition::of_server("whatsmyuri", false, own_address),
+    Definition::of_server("getCmdLineOpts", true, command_line),
+    Definition::of_server("hostInfo", false, host_info),
+    Definition::of_server("fsync", true, sync),
+    Definition::of_server("shutdown", true, shut_down),
 ];
-
-const fn definition(
-    name: &'static str,
-    is_admin: bool,
-    run: fn(&mut Engine, &Request) -> Answer,
-) -> Definition {
-    Definition {
-        name,
-        access: Access::Always,
-        is_admin,
-        run: Run::Engine(run),
-    }
-}
 
 /// The operations that store a document of the server itself.
 pub(super) fn put(engine: &Engine, namespace: &Namespace, document: Document) -> Vec<Operation> {

@@ -17,11 +17,9 @@ use super::super::request::Fields;
 use super::super::request::Request;
 use super::super::session::SESSION_LIFETIME;
 use super::super::wire::LONGEST_MESSAGE;
-use super::Access;
 use super::Answer;
 use super::Definition;
 use super::Engine;
-use super::Run;
 use super::administration;
 use super::count;
 use super::writing::LARGEST_BATCH;
@@ -32,27 +30,14 @@ use configuration::Configuration;
 const WIRE_VERSION: i32 = 25;
 
 pub(super) const COMMANDS: &[Definition] = &[
-    definition("hello", false, hello),
-    definition("isMaster", false, hello),
-    definition("ismaster", false, hello),
-    definition("replSetInitiate", true, initiate),
-    definition("replSetReconfig", true, reconfigure),
-    definition("replSetGetConfig", true, configuration),
-    definition("replSetGetStatus", true, status),
+    Definition::of_server("hello", false, hello),
+    Definition::of_server("isMaster", false, hello),
+    Definition::of_server("ismaster", false, hello),
+    Definition::of_server("replSetInitiate", true, initiate),
+    Definition::of_server("replSetReconfig", true, reconfigure),
+    Definition::of_server("replSetGetConfig", true, configuration),
+    Definition::of_server("replSetGetStatus", true, status),
 ];
-
-const fn definition(
-    name: &'static str,
-    is_admin: bool,
-    run: fn(&mut Engine, &Request) -> Answer,
-) -> Definition {
-    Definition {
-        name,
-        access: Access::Always,
-        is_admin,
-        run: Run::Engine(run),
-    }
-}
 
 /// What this server is in its replica set.
 #[derive(Debug, Clone, PartialEq)]

@@ -29,19 +29,10 @@ pub(super) const COMMANDS: &[Definition] = &[
         is_admin: true,
         run: Run::Engine(abort),
     },
-    definition("startSession", start_session),
-    definition("refreshSessions", refresh_sessions),
-    definition("endSessions", end_sessions),
+    Definition::of_server("startSession", false, start_session),
+    Definition::of_server("refreshSessions", false, refresh_sessions),
+    Definition::of_server("endSessions", false, end_sessions),
 ];
-
-const fn definition(name: &'static str, run: fn(&mut Engine, &Request) -> Answer) -> Definition {
-    Definition {
-        name,
-        access: Access::Always,
-        is_admin: false,
-        run: Run::Engine(run),
-    }
-}
 
 impl Engine {
     /// Runs a command on the view of its transaction. A command that fails aborts the transaction.
