@@ -11,6 +11,7 @@ pub mod env_file;
 mod layers;
 pub mod problem;
 pub mod shell_words;
+pub mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt;

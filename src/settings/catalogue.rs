@@ -124,12 +124,22 @@ pub fn objection(row: &SettingRow, value: &str) -> Option<String> {
 }
 
 /// A port number or a range such as `8000-8010`.
-fn is_port(value: &str) -> bool {
+pub(super) fn is_port(value: &str) -> bool {
     let is_number = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
     match value.split_once('-') {
         Some((low, high)) => is_number(low) && is_number(high),
         None => is_number(value),
     }
+}
+
+/// A URL with a scheme and a host.
+pub(super) fn is_url(value: &str) -> bool {
+    value.split_once("://").is_some_and(|(scheme, rest)| {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && !host.is_empty()
+            && !value.contains(char::is_whitespace)
+    })
 }
 
 #[cfg(test)]
