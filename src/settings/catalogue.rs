@@ -45,6 +45,10 @@ pub struct SettingRow {
     pub default: Option<String>,
     /// Editions that read it, by [`crate::release::Edition::id`].
     pub editions: Vec<String>,
+    /// First release on which it has an effect; `None` when it has one on the oldest known.
+    pub since: Option<String>,
+    /// Last release line on which it has an effect; `None` when it has one on the newest.
+    pub until: Option<String>,
     /// Allowed values of a choice.
     #[serde(default)]
     pub choices: Vec<String>,
@@ -158,6 +162,14 @@ mod tests {
                 "{}",
                 row.name
             );
+            for version in [&row.since, &row.until].into_iter().flatten() {
+                assert!(
+                    version.contains('.')
+                        && version.split('.').all(|part| part.parse::<u64>().is_ok()),
+                    "{}: {version}",
+                    row.name
+                );
+            }
         }
         let mut names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         names.sort_unstable();
