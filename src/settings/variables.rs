@@ -267,6 +267,9 @@ mod tests {
                 row.name
             );
             assert!(!row.editions.is_empty(), "{}", row.name);
+            if let Some(default) = &row.default {
+                assert_eq!(row.objection(default), None, "{}", row.name);
+            }
             assert_eq!(
                 row.kind == VariableType::Choice,
                 !row.choices.is_empty(),
