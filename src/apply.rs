@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::bundled;
 use crate::bundled::BundledError;
+use crate::compose::Project;
 use crate::compose::Service;
 use crate::compose::canonical;
 use crate::deployment::Deployment;
@@ -278,8 +280,12 @@ impl<E: Engine> Work<'_, E> {
             let mut aliases = vec![name.to_owned(), service.to_owned()];
             aliases.extend(attachment.aliases.iter().cloned());
             aliases.dedup();
-            let name = network.name.clone();
-            networks.push(NetworkPlace { name, id, aliases });
+            networks.push(NetworkPlace {
+                name: network.name.clone(),
+                id,
+                aliases,
+                settings: attachment.rest.clone(),
+            });
         }
         let labels = self.container_labels(service, definition).await?;
         let request = ContainerRequest {
@@ -288,6 +294,14 @@ impl<E: Engine> Work<'_, E> {
             service: definition,
             networks,
             labels,
+            volumes: project.volumes.clone(),
+            files: granted_files(project, definition),
+            network_mode: definition
+                .rest
+                .get("network_mode")
+                .and_then(Value::as_str)
+                .map(|mode| of_container(project, mode)),
+            volumes_from: shared_mounts(project, definition),
         };
         // The engine goes on with a request whose sender was killed: what an interrupted run asked
         // for may come after the snapshot was taken. Its name is taken before it can be seen.
@@ -413,4 +427,48 @@ fn is_as_wanted(found: &Container, request: &ContainerRequest<'_>) -> bool {
     ]
     .iter()
     .all(|key| found.labels.get(*key) == request.labels.get(*key))
+}
+
+/// Secrets and configs of a service that are files of the host, with their paths in the container.
+fn granted_files(project: &Project, service: &Service) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for (section, entries) in [("secrets", &project.secrets), ("configs", &project.configs)] {
+        let grants = service.rest.get(section).and_then(Value::as_array);
+        for grant in grants.into_iter().flatten() {
+            let text = |key: &str| grant.get(key).and_then(Value::as_str);
+            let source = text("source").unwrap_or_default();
+            let file = entries
+                .get(source)
+                .and_then(|entry| entry.get("file"))
+                .and_then(Value::as_str);
+            if let Some(file) = file {
+                let target = text("target").map_or_else(|| format!("/{source}"), str::to_owned);
+                files.push((file.to_owned(), target));
+            }
+        }
+    }
+    files
+}
+
+/// `service:NAME` as the engine knows it; any other text as it is.
+fn of_container(project: &Project, text: &str) -> String {
+    match text.strip_prefix("service:") {
+        Some(service) => format!("container:{}", project.container_name(service)),
+        None => text.to_owned(),
+    }
+}
+
+/// Containers whose mounts a service shares.
+fn shared_mounts(project: &Project, service: &Service) -> Vec<String> {
+    let entries = service.rest.get("volumes_from").and_then(Value::as_array);
+    let entries = entries.into_iter().flatten().filter_map(Value::as_str);
+    entries
+        .map(|entry| match entry.strip_prefix("container:") {
+            Some(container) => container.to_owned(),
+            None => {
+                let (name, mode) = entry.split_once(':').unwrap_or((entry, "rw"));
+                format!("{}:{mode}", project.container_name(name))
+            }
+        })
+        .collect()
 }

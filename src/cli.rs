@@ -2,6 +2,7 @@
 //! only module that reads the environment, the current directory and the arguments.
 
 pub mod commands;
+mod definitions;
 pub mod error;
 pub mod exit;
 pub mod instance;

@@ -1,18 +1,79 @@
-//! The Compose Specification, as far as the definitions of this project use it: load YAML into a
-//! [`Project`], print it in the canonical form of `docker compose config`, and compute the hash
-//! that Docker Compose writes on containers.
+//! The Compose Specification: load files into a [`Project`] (interpolation, `extends`, `include`,
+//! merge, short forms, profiles), print it in the canonical form of `docker compose config`, and
+//! compute the hash that Docker Compose writes on containers.
 //!
 //! Knows nothing of Overleaf; it could be a crate of its own.
 
 pub mod canonical;
+mod command;
+mod complete;
 pub mod duration;
+mod extend;
+mod interpolate;
 pub mod load;
+mod long;
+mod merge;
+mod model;
+mod mounts;
 pub mod node;
+mod number;
+mod paths;
+mod ports;
+mod size;
+pub mod spec;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::Map;
+use serde_json::Value;
 
 pub use duration::SpecDuration;
+pub use load::LoadError;
+use node::Mark;
+
+/// Values in their canonical form, by key.
+pub type Values = Map<String, Value>;
+
+/// Something about a definition, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of keys to the value, such as `services.sharelatex.ports[0]`.
+    pub path: String,
+    /// Where it stands.
+    pub mark: Mark,
+    /// What there is to say; reads on after the path.
+    pub text: String,
+}
+
+impl Problem {
+    pub(crate) fn new(path: &str, mark: Mark, text: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            mark,
+            text: text.to_owned(),
+        }
+    }
+}
+
+/// The place of a value in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1; 0 when no line says it.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
 
 /// A Compose project: what one instance consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +86,14 @@ pub struct Project {
     pub networks: BTreeMap<String, Network>,
     /// Named volumes by the key that services use.
     pub volumes: BTreeMap<String, Volume>,
+    /// Secrets by the key that services use, in their canonical form.
+    pub secrets: BTreeMap<String, Values>,
+    /// Configs by the key that services use, in their canonical form.
+    pub configs: BTreeMap<String, Values>,
+    /// Extensions (`x-…`) of the files.
+    pub extensions: Values,
+    /// Where the keys stand that the operator's files set, by path: `services.sharelatex.ports`.
+    pub places: BTreeMap<String, Place>,
 }
 
 /// One service; every field is in its long form.
@@ -68,6 +137,8 @@ pub struct Service {
     pub volumes: Vec<Mount>,
     /// Working folder inside the container.
     pub working_dir: Option<String>,
+    /// Every other key of the specification, in its canonical form.
+    pub rest: Values,
 }
 
 /// An environment. Its values may be secrets and are not shown by `Debug`.
@@ -128,6 +199,10 @@ pub struct Healthcheck {
     pub retries: Option<u64>,
     /// Time during which failures do not count.
     pub start_period: Option<SpecDuration>,
+    /// Time between checks during the start.
+    pub start_interval: Option<SpecDuration>,
+    /// Whether it is switched off, that of the image included.
+    pub disable: bool,
 }
 
 /// A service's place in a network.
@@ -135,6 +210,8 @@ pub struct Healthcheck {
 pub struct Attachment {
     /// Further names in that network.
     pub aliases: Vec<String>,
+    /// Every other key, in its canonical form.
+    pub rest: Values,
 }
 
 /// A published port.
@@ -148,6 +225,10 @@ pub struct Port {
     pub published: Option<String>,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: String,
+    /// `ingress` or `host`; only a swarm tells them apart.
+    pub mode: String,
+    /// Every other key, in its canonical form.
+    pub rest: Values,
 }
 
 /// A mount.
@@ -159,6 +240,8 @@ pub struct Mount {
     pub target: String,
     /// Whether it cannot be written to.
     pub read_only: bool,
+    /// Every other key, in its canonical form.
+    pub rest: Values,
 }
 
 /// What a mount shows.
@@ -173,6 +256,15 @@ pub enum MountSource {
     },
     /// A volume by key; `None` for an anonymous one.
     Volume(Option<String>),
+    /// Memory.
+    Tmpfs,
+    /// Another kind of the specification: `npipe`, `cluster` or `image`.
+    Other {
+        /// The word of the specification.
+        kind: String,
+        /// What it names.
+        source: Option<String>,
+    },
 }
 
 /// A network.
@@ -188,6 +280,8 @@ pub struct Network {
     pub internal: bool,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Every other key, in its canonical form.
+    pub rest: Values,
 }
 
 /// A named volume.
@@ -197,6 +291,8 @@ pub struct Volume {
     pub name: String,
     /// Whether somebody else made it and keeps it.
     pub external: bool,
+    /// Every other key, in its canonical form.
+    pub rest: Values,
 }
 
 impl Project {

@@ -7,19 +7,26 @@
 mod render;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::compose;
 use crate::compose::Project;
+use crate::compose::load::File;
+use crate::compose::load::Finding;
 use crate::compose::load::LoadError;
+use crate::compose::load::Loaded;
+use crate::compose::load::Read;
+use crate::compose::load::Request;
 use crate::release::Catalogue;
 use crate::release::CatalogueError;
 use crate::release::Edition;
 use crate::release::Version;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use crate::settings::env_file;
+use crate::settings::problem::ProblemKind;
 
 /// Name of mongo's replica set, as the upstream toolkit and the documentation have it.
 pub const REPLICA_SET: &str = "overleaf";
@@ -54,6 +61,8 @@ pub struct Deployment {
     pub bundled_architecture: String,
     /// URLs a person can open.
     pub urls: Vec<String>,
+    /// What is odd about the operator's definitions.
+    pub warnings: Vec<Finding>,
 }
 
 /// A path of the host that a container mounts.
@@ -122,7 +131,7 @@ pub enum DeploymentError {
     #[error("a compose template does not render")]
     Template(#[source] Box<tera::Error>),
     /// What a template renders is not a definition.
-    #[error("the rendered definition does not hold together")]
+    #[error(transparent)]
     Definition(#[from] LoadError),
 }
 
@@ -133,6 +142,20 @@ pub struct Context {
     pub bundled_tag: String,
     /// Architecture of the running program in Go's words, `amd64` or `arm64`.
     pub architecture: String,
+}
+
+/// The files that change the definitions, and what their loading needs to know.
+pub struct Definitions<'a> {
+    /// docker-compose.override.yml, when there is one.
+    pub files: Vec<File>,
+    /// Variables for `$NAME`.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+    /// Active profiles; `*` stands for all.
+    pub profiles: Vec<String>,
+    /// The user's home, for `~`.
+    pub home: Option<String>,
+    /// Reads variables.env and files that the definitions name.
+    pub read: &'a Read<'a>,
 }
 
 /// Image reference of a bundled server.
@@ -149,6 +172,7 @@ pub fn make(
     settings: &Settings,
     catalogue: &Catalogue,
     context: &Context,
+    definitions: &Definitions<'_>,
 ) -> Result<Deployment, DeploymentError> {
     if let Some(release) = catalogue.release(&settings.version)
         && let Some(why) = &release.retracted
@@ -164,8 +188,7 @@ pub fn make(
     let rendered = text
         .render()
         .map_err(|error| DeploymentError::Template(Box::new(error)))?;
-    let mut project = compose::load::project(&rendered, &settings.project_name)?;
-    hand_over_variables(settings, &mut project);
+    let Loaded { project, warnings } = load(rendered, settings, definitions)?;
     let needs_replica_set = settings.mongo.is_some() && era.needs_replica_set;
     Ok(Deployment {
         folders: folders(settings),
@@ -184,26 +207,53 @@ pub fn make(
         edition: settings.edition,
         version: settings.version.clone(),
         project,
+        warnings,
     })
 }
 
-/// Adds variables.env to the services that get it; what the definition sets itself wins.
-fn hand_over_variables(settings: &Settings, project: &mut Project) {
-    for name in ["sharelatex", "git-bridge"] {
-        let Some(service) = project.services.get_mut(name) else {
-            continue;
-        };
-        for entry in settings
-            .variables
-            .iter()
-            .filter(|entry| entry.value.is_some())
-        {
-            service
-                .environment
-                .0
-                .entry(entry.name.clone())
-                .or_insert_with(|| entry.value.clone());
-        }
+/// Loads the rendered definitions with the operator's files on top.
+///
+/// Relative paths start at `lib/`, as in the upstream toolkit, whose first file stands there.
+fn load(
+    rendered: String,
+    settings: &Settings,
+    definitions: &Definitions<'_>,
+) -> Result<Loaded, DeploymentError> {
+    let mut files = vec![File {
+        path: PathBuf::from("the toolkit's definitions"),
+        text: rendered,
+        is_literal: true,
+    }];
+    files.extend(definitions.files.iter().cloned());
+    let loaded = compose::load::load(&Request {
+        name: &settings.project_name,
+        folder: &settings.root.join("lib"),
+        files: &files,
+        variables: definitions.variables,
+        profiles: &definitions.profiles,
+        home: definitions.home.as_deref(),
+        read: definitions.read,
+        read_variables: &read_variables,
+    });
+    Ok(loaded?)
+}
+
+/// The variables of a file, in the grammar of variables.env.
+fn read_variables(
+    text: &str,
+    path: &Path,
+    look_up: &(dyn Fn(&str) -> Option<String> + '_),
+) -> Result<Vec<(String, Option<String>)>, String> {
+    let (entries, problems) = env_file::parse(text, path, &|name| look_up(name));
+    let mistake = problems
+        .iter()
+        .find(|problem| problem.kind == ProblemKind::Error);
+    match mistake {
+        Some(problem) => Err(format!("holds a mistake: {}", problem.text)),
+        None => Ok(entries
+            .into_iter()
+            .map(|entry| (entry.name, entry.value))
+            .collect()),
     }
 }
 
@@ -362,7 +412,20 @@ mod tests {
             bundled_tag: "abc".to_owned(),
             architecture: "amd64".to_owned(),
         };
-        make(&settings, &Catalogue::load().unwrap(), &context).unwrap()
+        let definitions = Definitions {
+            files: Vec::new(),
+            variables: &|_| None,
+            profiles: Vec::new(),
+            home: None,
+            read: &|_| Ok(variables.to_owned()),
+        };
+        make(
+            &settings,
+            &Catalogue::load().unwrap(),
+            &context,
+            &definitions,
+        )
+        .unwrap()
     }
 
     fn images(deployment: &Deployment) -> String {

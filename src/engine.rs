@@ -4,6 +4,7 @@
 //! same contract. Knows nothing of plans or the user interface.
 
 pub mod docker;
+pub mod limits;
 pub mod memory;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use thiserror::Error;
 
 use crate::compose::Network as NetworkDefinition;
 use crate::compose::Service;
+use crate::compose::Values;
+use crate::compose::Volume;
 use crate::observed::Container;
 use crate::observed::EngineFacts;
 use crate::observed::Image;
@@ -42,6 +45,32 @@ pub struct ContainerRequest<'a> {
     pub networks: Vec<NetworkPlace>,
     /// Its labels, those of the definition included.
     pub labels: BTreeMap<String, String>,
+    /// Named volumes of the project, by the key that mounts use.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Files it gets to read: path of the host and path in the container.
+    pub files: Vec<(String, String)>,
+    /// Container whose network, or kind of network, it uses instead of networks of its own.
+    pub network_mode: Option<String>,
+    /// Containers whose mounts it shares.
+    pub volumes_from: Vec<String>,
+}
+
+impl<'a> ContainerRequest<'a> {
+    /// A container without networks, labels and whatever else comes from the project.
+    #[must_use]
+    pub fn new(name: &'a str, service_name: &'a str, service: &'a Service) -> Self {
+        Self {
+            name,
+            service_name,
+            service,
+            networks: Vec::new(),
+            labels: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            files: Vec::new(),
+            network_mode: None,
+            volumes_from: Vec::new(),
+        }
+    }
 }
 
 /// A container's place in a network.
@@ -53,6 +82,8 @@ pub struct NetworkPlace {
     pub id: String,
     /// Names of the container in it.
     pub aliases: Vec<String>,
+    /// Further settings of the definition, in their canonical form.
+    pub settings: Values,
 }
 
 /// A published port and the container that publishes it.

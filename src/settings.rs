@@ -29,6 +29,8 @@ use problem::{Place, Problem, ProblemKind};
 pub const RC_FILE: &str = "config/overleaf.rc";
 /// Where variables.env stands below the root of an instance.
 pub const VARIABLES_FILE: &str = "config/variables.env";
+/// Where the operator's changes to the definitions stand below the root of an instance.
+pub const OVERRIDE_FILE: &str = "config/docker-compose.override.yml";
 /// Where the version file stands below the root of an instance.
 pub const VERSION_FILE: &str = "config/version";
 

@@ -180,7 +180,6 @@ impl From<DeploymentError> for CommandError {
             }
             DeploymentError::Definition(_) => {
                 Self::new("DEFINITION", exit::CONFIGURATION, error.to_string())
-                    .chain(&error)
                     .state("nothing was changed")
                     .fix("`toolkit compose config` shows the definition; look at the value that the line holds")
             }

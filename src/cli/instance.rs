@@ -2,14 +2,16 @@
 //! with.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::definitions::{definition_line, of_deployment, of_finding, override_file, profiles};
 use super::{Session, error::CommandError, exit};
 use crate::apply::Work;
 use crate::bundled;
-use crate::deployment::{self, Context, Deployment};
+use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::host;
@@ -133,13 +135,39 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
             .and_then(|at| line_of(&at.file, at.line));
         session.ui.problem(problem, line.as_deref());
     }
-    refuse_override(root)?;
     let context = Context {
         bundled_tag: bundled::TAG.to_owned(),
         architecture: bundled::architecture().to_owned(),
     };
-    let catalogue = Catalogue::load().map_err(deployment::DeploymentError::from)?;
-    let deployment = deployment::make(&settings, &catalogue, &context)?;
+    let catalogue = Catalogue::load().map_err(DeploymentError::from)?;
+    let variables_file = root.join(settings::VARIABLES_FILE);
+    let project = settings.project_name.clone();
+    let variables = |name: &str| match name {
+        "COMPOSE_PROJECT_NAME" => Some(project.clone()),
+        name => super::environment(name),
+    };
+    let definitions = Definitions {
+        files: override_file(root)?,
+        variables: &variables,
+        profiles: profiles(),
+        home: super::environment("HOME"),
+        // The text at hand may not be written yet.
+        read: &|path| {
+            if path == variables_file {
+                Ok(texts.variables.clone())
+            } else {
+                host::read_text(path).map_err(io::Error::other)
+            }
+        },
+    };
+    let deployment = deployment::make(&settings, &catalogue, &context, &definitions)
+        .map_err(|error| of_deployment(error, &line_of))?;
+    for finding in &deployment.warnings {
+        let problem = of_finding(finding, ProblemKind::Warning);
+        warnings.push(problem.text.clone());
+        let line = line_of(&finding.place.file, finding.place.line);
+        session.ui.problem(&problem, line.as_deref());
+    }
     let (root, program) = (root.to_path_buf(), host::program()?);
     Ok(Instance {
         root,
@@ -165,31 +193,17 @@ fn shown_line(texts: &Texts, file: &Path, line: usize) -> Option<String> {
     if file.ends_with(settings::VARIABLES_FILE) {
         return texts.variables.lines().nth(number).map(masked);
     }
-    texts.version.lines().nth(number).map(ToOwned::to_owned)
+    if file.ends_with(settings::VERSION_FILE) {
+        return texts.version.lines().nth(number).map(ToOwned::to_owned);
+    }
+    definition_line(file, line)
 }
 
-fn masked(line: &str) -> String {
+pub(super) fn masked(line: &str) -> String {
     match line.split_once(['=', ':']) {
         Some((name, _)) => format!("{name}=…"),
         None => "…".to_owned(),
     }
-}
-
-/// An override file would change the definitions, and this version cannot merge it: better to stop
-/// than to bring up something else than the operator wrote.
-fn refuse_override(root: &Path) -> Result<(), CommandError> {
-    let file = root.join("config/docker-compose.override.yml");
-    if !host::exists(&file) {
-        return Ok(());
-    }
-    Err(CommandError::new(
-        "OVERRIDE_UNSUPPORTED",
-        exit::CONFIGURATION,
-        format!("`{}` cannot be used yet", file.display()),
-    )
-    .because("this version does not merge override files, and does not ignore what you wrote")
-    .state("nothing was changed")
-    .fix("move the file away if the deployment is right without it"))
 }
 
 fn read(root: &Path, name: &str) -> Result<String, CommandError> {

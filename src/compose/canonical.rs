@@ -6,7 +6,10 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Mount, MountSource, Network, Port, Project, Service, Volume};
+use super::spec::{self, Object};
+use super::{
+    Healthcheck, Mount, MountSource, Network, Port, Project, Service, SpecDuration, Values, Volume,
+};
 
 /// Keys that do not count for the hash of a service (Docker Compose 2.40, `ServiceHash`).
 const NOT_HASHED: [&str; 5] = ["build", "pull_policy", "scale", "depends_on", "profiles"];
@@ -56,11 +59,13 @@ pub fn service_hash(service: &Service) -> String {
 fn plain(project: &Project) -> Value {
     let mut top = Map::new();
     top.insert("name".to_owned(), json!(project.name));
-    let networks = project
-        .networks
-        .iter()
-        .map(|(key, network)| (key.clone(), network_value(network)));
-    top.insert("networks".to_owned(), Value::Object(networks.collect()));
+    if !project.networks.is_empty() {
+        let networks = project
+            .networks
+            .iter()
+            .map(|(key, network)| (key.clone(), network_value(network)));
+        top.insert("networks".to_owned(), Value::Object(networks.collect()));
+    }
     let services = project
         .services
         .iter()
@@ -73,6 +78,13 @@ fn plain(project: &Project) -> Value {
             .map(|(key, volume)| (key.clone(), volume_value(volume)));
         top.insert("volumes".to_owned(), Value::Object(volumes.collect()));
     }
+    for (section, entries) in [("secrets", &project.secrets), ("configs", &project.configs)] {
+        if !entries.is_empty() {
+            top.insert(section.to_owned(), json!(entries));
+        }
+    }
+    let extensions = project.extensions.iter();
+    top.extend(extensions.map(|(key, value)| (key.clone(), value.clone())));
     Value::Object(top)
 }
 
@@ -119,85 +131,89 @@ impl Fields {
     }
 }
 
+/// The rest of a mapping beside its typed keys, all in the order of Docker Compose's structures.
+fn ordered(fields: Fields, rest: &Values, object: &'static Object) -> Value {
+    let mut entries: Vec<(String, Value)> = fields.0.into_iter().collect();
+    let rest = rest.iter().map(|(key, value)| (key.clone(), value.clone()));
+    entries.extend(rest);
+    entries.sort_by_key(|(key, _)| object.position(key));
+    Value::Object(entries.into_iter().collect())
+}
+
 fn network_value(network: &Network) -> Value {
-    Fields::default()
+    let fields = Fields::default()
         .always("name", json!(network.name))
         .some(
             "driver",
             network.driver.as_ref().map(|driver| json!(driver)),
         )
-        .always("ipam", json!({}))
         .when("external", network.external, json!(true))
         .when("internal", network.internal, json!(true))
-        .when("labels", !network.labels.is_empty(), json!(network.labels))
-        .value()
+        .when("labels", !network.labels.is_empty(), json!(network.labels));
+    ordered(fields, &network.rest, &spec::NETWORK)
 }
 
 fn volume_value(volume: &Volume) -> Value {
+    let fields = Fields::default().always("name", json!(volume.name)).when(
+        "external",
+        volume.external,
+        json!(true),
+    );
+    ordered(fields, &volume.rest, &spec::VOLUME)
+}
+
+fn dependencies_value(service: &Service) -> Value {
+    let entries = service.depends_on.iter().map(|(name, dependency)| {
+        let value = Fields::default()
+            .always("condition", json!(dependency.condition.word()))
+            .when("restart", dependency.restart, json!(true))
+            .always("required", json!(dependency.required))
+            .value();
+        (name.clone(), value)
+    });
+    Value::Object(entries.collect())
+}
+
+fn networks_value(service: &Service) -> Value {
+    let entries = service.networks.iter().map(|(name, attachment)| {
+        let aliases = &attachment.aliases;
+        let fields = Fields::default().when("aliases", !aliases.is_empty(), json!(aliases));
+        let value = match ordered(fields, &attachment.rest, &spec::ATTACHMENT) {
+            Value::Object(map) if map.is_empty() => Value::Null,
+            value => value,
+        };
+        (name.clone(), value)
+    });
+    Value::Object(entries.collect())
+}
+
+fn healthcheck_value(check: &Healthcheck) -> Value {
+    let duration = |duration: Option<SpecDuration>| duration.map(|value| json!(value.to_string()));
     Fields::default()
-        .always("name", json!(volume.name))
-        .when("external", volume.external, json!(true))
+        .when("test", !check.test.is_empty(), json!(check.test))
+        .some("timeout", duration(check.timeout))
+        .some("interval", duration(check.interval))
+        .some("retries", check.retries.map(|number| json!(number)))
+        .some("start_period", duration(check.start_period))
+        .some("start_interval", duration(check.start_interval))
+        .when("disable", check.disable, json!(true))
         .value()
 }
 
 /// The service with its keys in the order of Docker Compose's own structure; `$` not doubled.
 #[must_use]
 pub fn service_value(service: &Service) -> Value {
-    let depends_on: Map<String, Value> = service
-        .depends_on
-        .iter()
-        .map(|(name, dependency)| {
-            let value = Fields::default()
-                .always("condition", json!(dependency.condition.word()))
-                .when("restart", dependency.restart, json!(true))
-                .always("required", json!(dependency.required))
-                .value();
-            (name.clone(), value)
-        })
-        .collect();
-    let networks: Map<String, Value> = service
-        .networks
-        .iter()
-        .map(|(name, attachment)| {
-            let is_plain = attachment.aliases.is_empty();
-            let value = if is_plain {
-                Value::Null
-            } else {
-                json!({ "aliases": attachment.aliases })
-            };
-            (name.clone(), value)
-        })
-        .collect();
-    let healthcheck = service.healthcheck.as_ref().map(|check| {
-        Fields::default()
-            .when("test", !check.test.is_empty(), json!(check.test))
-            .some(
-                "timeout",
-                check.timeout.map(|duration| json!(duration.to_string())),
-            )
-            .some(
-                "interval",
-                check.interval.map(|duration| json!(duration.to_string())),
-            )
-            .some("retries", check.retries.map(|number| json!(number)))
-            .some(
-                "start_period",
-                check
-                    .start_period
-                    .map(|duration| json!(duration.to_string())),
-            )
-            .value()
-    });
-    Fields::default()
+    let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
+    let grace = service
+        .stop_grace_period
+        .map(|period| json!(period.to_string()));
+    let fields = Fields::default()
         .always("command", json!(service.command))
-        .some(
-            "container_name",
-            service.container_name.as_ref().map(|name| json!(name)),
-        )
+        .some("container_name", text(&service.container_name))
         .when(
             "depends_on",
-            !depends_on.is_empty(),
-            Value::Object(depends_on),
+            !service.depends_on.is_empty(),
+            dependencies_value(service),
         )
         .always("entrypoint", json!(service.entrypoint))
         .when(
@@ -206,85 +222,61 @@ pub fn service_value(service: &Service) -> Value {
             json!(service.environment.0),
         )
         .when("expose", !service.expose.is_empty(), json!(service.expose))
+        .some("hostname", text(&service.hostname))
         .some(
-            "hostname",
-            service.hostname.as_ref().map(|name| json!(name)),
+            "healthcheck",
+            service.healthcheck.as_ref().map(healthcheck_value),
         )
-        .some("healthcheck", healthcheck)
-        .always("image", json!(service.image))
+        .when("image", !service.image.is_empty(), json!(service.image))
         .when("labels", !service.labels.is_empty(), json!(service.labels))
         .when("links", !service.links.is_empty(), json!(service.links))
-        .when("networks", !networks.is_empty(), Value::Object(networks))
+        .when(
+            "networks",
+            !service.networks.is_empty(),
+            networks_value(service),
+        )
         .when(
             "ports",
             !service.ports.is_empty(),
             service.ports.iter().map(port_value).collect(),
         )
-        .some(
-            "restart",
-            service.restart.as_ref().map(|policy| json!(policy)),
-        )
-        .some(
-            "stop_grace_period",
-            service
-                .stop_grace_period
-                .map(|period| json!(period.to_string())),
-        )
-        .some(
-            "stop_signal",
-            service.stop_signal.as_ref().map(|signal| json!(signal)),
-        )
-        .some("user", service.user.as_ref().map(|user| json!(user)))
+        .some("restart", text(&service.restart))
+        .some("stop_grace_period", grace)
+        .some("stop_signal", text(&service.stop_signal))
+        .some("user", text(&service.user))
         .when(
             "volumes",
             !service.volumes.is_empty(),
             service.volumes.iter().map(mount_value).collect(),
         )
-        .some(
-            "working_dir",
-            service.working_dir.as_ref().map(|folder| json!(folder)),
-        )
-        .value()
+        .some("working_dir", text(&service.working_dir));
+    ordered(fields, &service.rest, &spec::SERVICE)
 }
 
 fn port_value(port: &Port) -> Value {
-    Fields::default()
-        .always("mode", json!("ingress"))
-        .some(
-            "host_ip",
-            port.host_ip.as_ref().map(|address| json!(address)),
-        )
+    let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
+    let fields = Fields::default()
+        .always("mode", json!(port.mode))
+        .some("host_ip", text(&port.host_ip))
         .always("target", json!(port.target))
-        .some(
-            "published",
-            port.published.as_ref().map(|published| json!(published)),
-        )
-        .always("protocol", json!(port.protocol))
-        .value()
+        .some("published", text(&port.published))
+        .always("protocol", json!(port.protocol));
+    ordered(fields, &port.rest, &spec::PORT)
 }
 
 fn mount_value(mount: &Mount) -> Value {
-    let fields = Fields::default();
     let (kind, source) = match &mount.source {
-        MountSource::Bind { path, .. } => ("bind", Some(json!(path))),
-        MountSource::Volume(key) => ("volume", key.as_ref().map(|key| json!(key))),
+        MountSource::Bind { path, .. } => ("bind", Some(path)),
+        MountSource::Volume(key) => ("volume", key.as_ref()),
+        MountSource::Tmpfs => ("tmpfs", None),
+        MountSource::Other { kind, source } => (kind.as_str(), source.as_ref()),
     };
-    let fields = fields
+    let fields = Fields::default()
         .always("type", json!(kind))
-        .some("source", source)
+        .some("source", source.map(|source| json!(source)))
         .always("target", json!(mount.target))
         .when("read_only", mount.read_only, json!(true));
-    match &mount.source {
-        MountSource::Bind { create, .. } => {
-            let bind = if *create {
-                json!({ "create_host_path": true })
-            } else {
-                json!({})
-            };
-            fields.always("bind", bind).value()
-        }
-        MountSource::Volume(_) => fields.always("volume", json!({})).value(),
-    }
+    ordered(fields, &mount.rest, &spec::MOUNT)
 }
 
 #[cfg(test)]

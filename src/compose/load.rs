@@ -1,589 +1,345 @@
-//! From YAML to a [`Project`]: short forms become long forms, links become dependencies, services
-//! join the default network, names are derived.
+//! Loads the files of a project: each is read, expanded and merged onto those before it; then short
+//! forms become long ones, and what the specification implies is added.
 //!
 //! The rules are those of Docker Compose 2.40 (`docker compose config`).
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use thiserror::Error;
+use super::complete::Completion;
+use super::extend::Extension;
+use super::interpolate::{Expansion, LookUp};
+use super::long::Converter;
+use super::node::{Map, Mark, Node, NodeKind};
+use super::paths::Base;
+use super::spec::{self, Shape};
+use super::{Place, Problem, Project, merge, model, yaml};
 
-use super::node::{self, Node, NodeKind, YamlError};
-use super::{
-    Attachment, Condition, Dependency, Environment, Healthcheck, Mount, MountSource, Network, Port,
-    Project, Service, SpecDuration, Volume,
-};
-
-/// Why a definition cannot be used.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// The text is not YAML.
-    #[error("the definition is not YAML")]
-    Yaml(#[from] YamlError),
-    /// A value is not what the specification wants there.
-    #[error("line {line}: `{path}` {problem}")]
-    Form {
-        /// Path of keys to the value.
-        path: String,
-        /// Line of the value, from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A service needs one that is not defined.
-    #[error("service `{service}` depends on `{needed}`, which is not defined")]
-    UnknownDependency {
-        /// The service.
-        service: String,
-        /// What it needs.
-        needed: String,
-    },
-    /// Services need each other in a circle.
-    #[error("services depend on each other in a circle: {0}")]
-    Cycle(String),
+/// A file of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its path, for messages.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// Whether `$` in it is an ordinary character.
+    pub is_literal: bool,
 }
 
-/// Loads the text of one definition as the project `name`.
+/// Reads the text of a file.
+pub type Read<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;
+
+/// Reads the text of a file of variables: the text, its path, a look-up of variables. The names
+/// come in order; one without a value is to be looked up.
+pub type ReadVariables<'a> =
+    dyn Fn(&str, &Path, &LookUp<'_>) -> Result<Vec<(String, Option<String>)>, String> + 'a;
+
+/// What is loaded, and what loading needs to know.
+pub struct Request<'a> {
+    /// Name of the project.
+    pub name: &'a str,
+    /// Folder at which relative paths start.
+    pub folder: &'a Path,
+    /// The files, each changing those before it.
+    pub files: &'a [File],
+    /// Variables for `$NAME`.
+    pub variables: &'a LookUp<'a>,
+    /// Active profiles; `*` stands for all.
+    pub profiles: &'a [String],
+    /// The user's home, for `~`.
+    pub home: Option<&'a str>,
+    /// Reads files that the definition names.
+    pub read: &'a Read<'a>,
+    /// Reads the grammar of files of variables.
+    pub read_variables: &'a ReadVariables<'a>,
+}
+
+/// A project with what was odd about its files.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// What was odd.
+    pub warnings: Vec<Finding>,
+}
+
+/// Something about a file, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub text: String,
+}
+
+/// Why the files cannot be used: every problem found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError(pub Vec<Finding>);
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, finding) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            if finding.place.line > 0 {
+                write!(f, "{}: ", finding.place)?;
+            }
+            f.write_str(&finding.text)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// What went wrong while files are read and merged.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Problems(Vec<Problem>),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problems(vec![problem])
+    }
+}
+
+impl From<yaml::YamlError> for Failure {
+    fn from(error: yaml::YamlError) -> Self {
+        Problem::new("", error.mark, &error.text).into()
+    }
+}
+
+/// Loads one definition that names no variables and no other files.
 ///
 /// # Errors
 /// See [`LoadError`].
 pub fn project(text: &str, name: &str) -> Result<Project, LoadError> {
-    let root = node::parse(text)?;
-    let mut project = Project {
-        name: name.to_owned(),
-        ..Project::default()
+    let file = File {
+        path: PathBuf::from("compose.yaml"),
+        text: text.to_owned(),
+        is_literal: true,
     };
-    for (key, value) in entries(&root, "")? {
-        match key.as_str() {
-            "services" => {
-                for (service, node) in entries(value, "services")? {
-                    let loaded = service_from(node, &format!("services.{service}"))?;
-                    project.services.insert(service.clone(), loaded);
-                }
-            }
-            "networks" => {
-                for (network, node) in entries(value, "networks")? {
-                    project
-                        .networks
-                        .insert(network.clone(), network_from(node, network, name)?);
-                }
-            }
-            "volumes" => {
-                for (volume, node) in entries(value, "volumes")? {
-                    project
-                        .volumes
-                        .insert(volume.clone(), volume_from(node, volume, name)?);
-                }
-            }
-            _ => return Err(form(value, key, "is not a key of a definition")),
-        }
-    }
-    complete(&mut project);
-    check_dependencies(&project)?;
-    Ok(project)
+    let request = Request {
+        name,
+        folder: Path::new("/"),
+        files: &[file],
+        variables: &|_| None,
+        profiles: &[],
+        home: None,
+        read: &|_| Err(io::ErrorKind::NotFound.into()),
+        read_variables: &|_, _, _| Ok(Vec::new()),
+    };
+    load(&request).map(|loaded| loaded.project)
 }
 
-/// Adds what the specification implies: dependencies of links, the default network.
-fn complete(project: &mut Project) {
-    for service in project.services.values_mut() {
-        for link in &service.links {
-            let target = link.split(':').next().unwrap_or(link);
-            service
-                .depends_on
-                .entry(target.to_owned())
-                .or_insert(Dependency {
-                    condition: Condition::Started,
-                    restart: true,
-                    required: true,
-                });
-        }
-        if service.networks.is_empty() {
-            service
-                .networks
-                .insert("default".to_owned(), Attachment::default());
-        }
-    }
-    let uses_default = project
-        .services
-        .values()
-        .any(|service| service.networks.contains_key("default"));
-    if uses_default && !project.networks.contains_key("default") {
-        let network = Network {
-            name: format!("{}_default", project.name),
-            ..Network::default()
-        };
-        project.networks.insert("default".to_owned(), network);
-    }
-}
-
-fn check_dependencies(project: &Project) -> Result<(), LoadError> {
-    for (name, service) in &project.services {
-        for (needed, dependency) in &service.depends_on {
-            if dependency.required && !project.services.contains_key(needed) {
-                let (service, needed) = (name.clone(), needed.clone());
-                return Err(LoadError::UnknownDependency { service, needed });
-            }
-        }
-    }
-    let order = project.start_order();
-    let left: Vec<&str> = project
-        .services
-        .keys()
-        .map(String::as_str)
-        .filter(|name| !order.contains(name))
-        .collect();
-    if left.is_empty() {
-        Ok(())
-    } else {
-        Err(LoadError::Cycle(left.join(", ")))
-    }
-}
-
-fn form(node: &Node, path: &str, problem: &str) -> LoadError {
-    LoadError::Form {
-        path: path.to_owned(),
-        line: node.line,
-        problem: problem.to_owned(),
-    }
-}
-
-fn entries<'a>(node: &'a Node, path: &str) -> Result<&'a [(String, Node)], LoadError> {
-    match &node.kind {
-        NodeKind::Map(entries) => Ok(entries),
-        NodeKind::Null => Ok(&[]),
-        _ => Err(form(node, path, "must be a mapping")),
-    }
-}
-
-fn list<'a>(node: &'a Node, path: &str) -> Result<&'a [Node], LoadError> {
-    match &node.kind {
-        NodeKind::List(list) => Ok(list),
-        _ => Err(form(node, path, "must be a list")),
-    }
-}
-
-fn text(node: &Node, path: &str) -> Result<String, LoadError> {
-    match &node.kind {
-        NodeKind::Text(text) => Ok(text.clone()),
-        _ => Err(form(node, path, "must be a text")),
-    }
-}
-
-/// A scalar as Docker Compose prints it into an environment or a label.
-fn scalar(node: &Node, path: &str) -> Result<Option<String>, LoadError> {
-    match &node.kind {
-        NodeKind::Null => Ok(None),
-        NodeKind::Bool(value) => Ok(Some(value.to_string())),
-        NodeKind::Integer(value) => Ok(Some(value.to_string())),
-        NodeKind::Float(value) => Ok(Some(value.to_string())),
-        NodeKind::Text(text) => Ok(Some(text.clone())),
-        NodeKind::List(_) | NodeKind::Map(_) => Err(form(node, path, "must be a single value")),
-    }
-}
-
-fn flag(node: &Node, path: &str) -> Result<bool, LoadError> {
-    match node.kind {
-        NodeKind::Bool(value) => Ok(value),
-        _ => Err(form(node, path, "must be true or false")),
-    }
-}
-
-fn texts(node: &Node, path: &str) -> Result<Vec<String>, LoadError> {
-    list(node, path)?
-        .iter()
-        .map(|item| text(item, path))
-        .collect()
-}
-
-fn duration(node: &Node, path: &str) -> Result<SpecDuration, LoadError> {
-    text(node, path)?
-        .parse()
-        .map_err(|error| form(node, path, &format!("{error}")))
-}
-
-/// `environment` or `labels`: a mapping, or a list of `KEY=VALUE`.
-fn pairs(node: &Node, path: &str) -> Result<BTreeMap<String, Option<String>>, LoadError> {
-    if let NodeKind::List(items) = &node.kind {
-        let mut pairs = BTreeMap::new();
-        for item in items {
-            let line = text(item, path)?;
-            match line.split_once('=') {
-                Some((key, value)) => pairs.insert(key.to_owned(), Some(value.to_owned())),
-                None => pairs.insert(line, None),
-            };
-        }
-        return Ok(pairs);
-    }
-    entries(node, path)?
-        .iter()
-        .map(|(key, value)| Ok((key.clone(), scalar(value, path)?)))
-        .collect()
-}
-
-fn service_from(node: &Node, path: &str) -> Result<Service, LoadError> {
-    let mut service = Service::default();
-    for (key, value) in entries(node, path)? {
-        let path = format!("{path}.{key}");
-        match key.as_str() {
-            "command" => service.command = Some(texts(value, &path)?),
-            "container_name" => service.container_name = Some(text(value, &path)?),
-            "depends_on" => service.depends_on = dependencies(value, &path)?,
-            "entrypoint" => service.entrypoint = Some(texts(value, &path)?),
-            "environment" => service.environment = Environment(pairs(value, &path)?),
-            "expose" => {
-                let ports = list(value, &path)?.iter().map(|item| scalar(item, &path));
-                service.expose = ports
-                    .filter_map(Result::transpose)
-                    .collect::<Result<_, _>>()?;
-            }
-            "healthcheck" => service.healthcheck = Some(healthcheck(value, &path)?),
-            "hostname" => service.hostname = Some(text(value, &path)?),
-            "image" => service.image = text(value, &path)?,
-            "labels" => {
-                let labels = pairs(value, &path)?.into_iter();
-                service.labels = labels.map(|(k, v)| (k, v.unwrap_or_default())).collect();
-            }
-            "links" => service.links = texts(value, &path)?,
-            "networks" => service.networks = attachments(value, &path)?,
-            "ports" => service.ports = ports(value, &path)?,
-            "restart" => service.restart = Some(text(value, &path)?),
-            "stop_grace_period" => service.stop_grace_period = Some(duration(value, &path)?),
-            "stop_signal" => service.stop_signal = Some(text(value, &path)?),
-            "user" => service.user = Some(text(value, &path)?),
-            "volumes" => {
-                let items = list(value, &path)?.iter();
-                service.volumes = items
-                    .map(|item| mount(item, &path))
-                    .collect::<Result<_, _>>()?;
-            }
-            "working_dir" => service.working_dir = Some(text(value, &path)?),
-            _ => return Err(form(value, &path, "is not a key that can be applied")),
-        }
-    }
-    if service.image.is_empty() {
-        return Err(form(node, path, "has no `image`"));
-    }
-    Ok(service)
-}
-
-fn dependencies(node: &Node, path: &str) -> Result<BTreeMap<String, Dependency>, LoadError> {
-    let mut needs = BTreeMap::new();
-    if let NodeKind::List(items) = &node.kind {
-        for item in items {
-            let dependency = Dependency {
-                condition: Condition::Started,
-                restart: false,
-                required: true,
-            };
-            needs.insert(text(item, path)?, dependency);
-        }
-        return Ok(needs);
-    }
-    for (name, value) in entries(node, path)? {
-        let mut condition = None;
-        let (mut restart, mut required) = (false, true);
-        for (key, value) in entries(value, path)? {
-            match key.as_str() {
-                "condition" => condition = condition_from(&text(value, path)?),
-                "restart" => restart = flag(value, path)?,
-                "required" => required = flag(value, path)?,
-                _ => return Err(form(value, path, "has an unknown key")),
-            }
-        }
-        let condition = condition.ok_or_else(|| form(value, path, "lacks a known `condition`"))?;
-        needs.insert(
-            name.clone(),
-            Dependency {
-                condition,
-                restart,
-                required,
-            },
-        );
-    }
-    Ok(needs)
-}
-
-fn condition_from(word: &str) -> Option<Condition> {
-    [Condition::Started, Condition::Healthy, Condition::Completed]
-        .into_iter()
-        .find(|condition| condition.word() == word)
-}
-
-fn healthcheck(node: &Node, path: &str) -> Result<Healthcheck, LoadError> {
-    let mut check = Healthcheck::default();
-    for (key, value) in entries(node, path)? {
-        match key.as_str() {
-            "test" => {
-                check.test = match &value.kind {
-                    NodeKind::Text(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
-                    _ => texts(value, path)?,
-                }
-            }
-            "timeout" => check.timeout = Some(duration(value, path)?),
-            "interval" => check.interval = Some(duration(value, path)?),
-            "start_period" => check.start_period = Some(duration(value, path)?),
-            "retries" => {
-                let NodeKind::Integer(number) = value.kind else {
-                    return Err(form(value, path, "must have a number of retries"));
-                };
-                check.retries = u64::try_from(number).ok();
-            }
-            _ => return Err(form(value, path, "has an unknown key")),
-        }
-    }
-    Ok(check)
-}
-
-fn attachments(node: &Node, path: &str) -> Result<BTreeMap<String, Attachment>, LoadError> {
-    if let NodeKind::List(_) = node.kind {
-        let names = texts(node, path)?;
-        return Ok(names
-            .into_iter()
-            .map(|name| (name, Attachment::default()))
-            .collect());
-    }
-    let mut networks = BTreeMap::new();
-    for (name, value) in entries(node, path)? {
-        let mut attachment = Attachment::default();
-        for (key, value) in entries(value, path)? {
-            match key.as_str() {
-                "aliases" => attachment.aliases = texts(value, path)?,
-                _ => return Err(form(value, path, "has an unknown key")),
-            }
-        }
-        networks.insert(name.clone(), attachment);
-    }
-    Ok(networks)
-}
-
-/// Short port forms, `[IP:][HOST]:CONTAINER[/PROTOCOL]`; ranges of equal length expand.
-fn ports(node: &Node, path: &str) -> Result<Vec<Port>, LoadError> {
-    let mut all = Vec::new();
-    for item in list(node, path)? {
-        let line = scalar(item, path)?.unwrap_or_default();
-        let refuse = |what: &str| form(item, path, &format!("has `{line}`: {what}"));
-        let (rest, protocol) = match line.split_once('/') {
-            Some((rest, protocol)) => (rest, protocol.to_ascii_lowercase()),
-            None => (line.as_str(), "tcp".to_owned()),
-        };
-        if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-            return Err(refuse("unknown protocol"));
-        }
-        let (before, target) = rest.rsplit_once(':').unwrap_or(("", rest));
-        let (address, published) = before.rsplit_once(':').unwrap_or(("", before));
-        let address = address.trim_matches(['[', ']']);
-        if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
-            return Err(refuse("the address is not numeric"));
-        }
-        let host_ip = (!address.is_empty()).then(|| address.to_owned());
-        let targets = range(target).ok_or_else(|| refuse("bad container port"))?;
-        let hosts = match published {
-            "" => None,
-            published => Some(range(published).ok_or_else(|| refuse("bad host port"))?),
-        };
-        let port = |target: u16, published: Option<String>| Port {
-            host_ip: host_ip.clone(),
-            target,
-            published,
-            protocol: protocol.clone(),
-        };
-        match (targets, hosts) {
-            ((low, high), None) => all.extend((low..=high).map(|target| port(target, None))),
-            ((low, high), Some((from, to))) if high - low == to.saturating_sub(from) => {
-                all.extend(
-                    (low..=high)
-                        .zip(from..=to)
-                        .map(|(t, h)| port(t, Some(h.to_string()))),
-                );
-            }
-            ((low, high), Some((from, to))) if low == high => {
-                all.push(port(low, Some(format!("{from}-{to}"))));
-            }
-            _ => return Err(refuse("the ranges differ in length")),
-        }
-    }
-    Ok(all)
-}
-
-fn range(text: &str) -> Option<(u16, u16)> {
-    let (low, high) = text.split_once('-').unwrap_or((text, text));
-    let (low, high) = (low.parse().ok()?, high.parse().ok()?);
-    (low <= high).then_some((low, high))
-}
-
-/// The long form of a mount; the definitions of this project use no other.
-fn mount(node: &Node, path: &str) -> Result<Mount, LoadError> {
-    let (mut kind, mut source, mut target) = (String::new(), None, None);
-    let (mut read_only, mut create) = (false, false);
-    for (key, value) in entries(node, path)? {
-        match key.as_str() {
-            "type" => kind = text(value, path)?,
-            "source" => source = Some(text(value, path)?),
-            "target" => target = Some(text(value, path)?),
-            "read_only" => read_only = flag(value, path)?,
-            "bind" => {
-                for (key, value) in entries(value, path)? {
-                    match key.as_str() {
-                        "create_host_path" => create = flag(value, path)?,
-                        _ => return Err(form(value, path, "has an unknown key in `bind`")),
-                    }
-                }
-            }
-            _ => return Err(form(value, path, "has an unknown key")),
-        }
-    }
-    let target = target.ok_or_else(|| form(node, path, "has a mount without `target`"))?;
-    let source = match (kind.as_str(), source) {
-        ("bind", Some(path)) => MountSource::Bind { path, create },
-        ("volume", source) => MountSource::Volume(source),
-        _ => {
-            return Err(form(
-                node,
-                path,
-                "has a mount of unknown type or without `source`",
-            ));
+/// Loads the files of a project.
+///
+/// # Errors
+/// See [`LoadError`].
+pub fn load(request: &Request<'_>) -> Result<Loaded, LoadError> {
+    let mut loader = Loader {
+        request,
+        files: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let project = match loader.project() {
+        Ok(project) => project,
+        Err(Failure::Problems(problems)) => {
+            return Err(LoadError(loader.findings(problems)));
         }
     };
-    Ok(Mount {
-        source,
-        target,
-        read_only,
+    let warnings = std::mem::take(&mut loader.warnings);
+    Ok(Loaded {
+        project,
+        warnings: loader.findings(warnings),
     })
 }
 
-fn network_from(node: &Node, key: &str, project: &str) -> Result<Network, LoadError> {
-    let path = format!("networks.{key}");
-    let mut network = Network {
-        name: format!("{project}_{key}"),
-        ..Network::default()
-    };
-    for (entry, value) in entries(node, &path)? {
-        match entry.as_str() {
-            "name" => network.name = text(value, &path)?,
-            "driver" => network.driver = Some(text(value, &path)?),
-            "external" => network.external = flag(value, &path)?,
-            "internal" => network.internal = flag(value, &path)?,
-            _ => return Err(form(value, &path, "has an unknown key")),
-        }
-    }
-    Ok(network)
+/// The state of one load.
+pub(super) struct Loader<'a> {
+    pub(super) request: &'a Request<'a>,
+    /// Every file that was read; marks point into this list.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) warnings: Vec<Problem>,
 }
 
-fn volume_from(node: &Node, key: &str, project: &str) -> Result<Volume, LoadError> {
-    let path = format!("volumes.{key}");
-    let mut volume = Volume {
-        name: format!("{project}_{key}"),
-        external: false,
-    };
-    for (entry, value) in entries(node, &path)? {
-        match entry.as_str() {
-            "name" => volume.name = text(value, &path)?,
-            "external" => volume.external = flag(value, &path)?,
-            _ => return Err(form(value, &path, "has an unknown key")),
+impl Loader<'_> {
+    fn findings(&self, mut problems: Vec<Problem>) -> Vec<Finding> {
+        problems.sort_by_key(|problem| problem.mark);
+        problems.dedup();
+        problems
+            .into_iter()
+            .map(|problem| Finding {
+                place: self.place(problem.mark),
+                text: if problem.path.is_empty() {
+                    problem.text
+                } else {
+                    format!("`{}` {}", problem.path, problem.text)
+                },
+            })
+            .collect()
+    }
+
+    fn place(&self, mark: Mark) -> Place {
+        Place {
+            file: self.files.get(mark.file).cloned().unwrap_or_default(),
+            line: mark.line,
+            column: mark.column,
         }
     }
-    Ok(volume)
+
+    fn project(&mut self) -> Result<Project, Failure> {
+        let base = Base {
+            folder: self.request.folder,
+            home: self.request.home,
+        };
+        let mut root = Node::new(NodeKind::Map(Map::new()));
+        for file in self.request.files {
+            for document in self.documents(file, self.request.variables, base)? {
+                merge::onto(&mut root, document, Shape::Object(&spec::FILE))?;
+            }
+        }
+        let root = self.long_form(&root)?;
+        let mut completion = Completion::new(self.request, root);
+        completion.run(base);
+        self.warnings.append(&mut completion.warnings);
+        if !completion.problems.is_empty() {
+            return Err(Failure::Problems(completion.problems));
+        }
+        let mut project = model::project(self.request.name, &completion.root);
+        self.note_places(&completion.root, &mut project);
+        Ok(project)
+    }
+
+    /// The documents of a file, expanded, with `extends` and `include` carried out.
+    pub(super) fn documents(
+        &mut self,
+        file: &File,
+        variables: &LookUp<'_>,
+        base: Base<'_>,
+    ) -> Result<Vec<Node>, Failure> {
+        let number = self.files.len();
+        self.files.push(file.path.clone());
+        let mut documents = Vec::new();
+        for mut document in yaml::documents(&file.text, number)? {
+            if document.map().is_none() {
+                let text = format!(
+                    "must be a mapping such as `services:`, not {}",
+                    document.describe()
+                );
+                return Err(Problem::new("the file", document.mark, &text).into());
+            }
+            if !file.is_literal {
+                let mut expansion = Expansion {
+                    look_up: variables,
+                    problems: Vec::new(),
+                    warnings: Vec::new(),
+                };
+                expansion.expand(&mut document, Shape::Object(&spec::FILE), "");
+                self.warnings.append(&mut expansion.warnings);
+                if !expansion.problems.is_empty() {
+                    return Err(Failure::Problems(expansion.problems));
+                }
+            }
+            // A section that is left empty says nothing.
+            if let Some(map) = document.map_mut() {
+                map.retain(|key, value| {
+                    key.starts_with("x-") || value.tag.is_some() || !value.is_null()
+                });
+            }
+            let mut extension = Extension {
+                loader: self,
+                variables,
+                base,
+            };
+            let (included, document) = extension.carry_out(document)?;
+            documents.extend(included);
+            documents.push(document);
+        }
+        Ok(documents)
+    }
+
+    /// Checks a tree and gives its long form.
+    pub(super) fn long_form(&mut self, root: &Node) -> Result<Node, Failure> {
+        let mut converter = Converter::default();
+        let mark = root.mark;
+        let mut long = Map::new();
+        for (key, value) in root.map().into_iter().flatten() {
+            let (key, value) = (key.clone(), value.clone());
+            let converted = match key.as_str() {
+                "services" => converter.named(value, &spec::SERVICE, &key),
+                "networks" => converter.named(nulls_as_maps(value), &spec::NETWORK, &key),
+                "volumes" => converter.named(nulls_as_maps(value), &spec::VOLUME, &key),
+                "secrets" => converter.named(value, &spec::SECRET, &key),
+                "configs" => converter.named(value, &spec::CONFIG, &key),
+                _ if key.starts_with("x-") => value,
+                "name" | "version" => {
+                    converter.convert(value, Shape::Text, &key);
+                    continue;
+                }
+                "models" => continue,
+                _ => {
+                    let node = Node::at(NodeKind::Map(Map::from([(key.clone(), value)])), mark);
+                    converter.object(node, &spec::FILE, "");
+                    continue;
+                }
+            };
+            long.insert(key, converted);
+        }
+        self.warnings.append(&mut converter.warnings);
+        if !converter.problems.is_empty() {
+            return Err(Failure::Problems(converter.problems));
+        }
+        let mut root = Node::at(NodeKind::Map(long), mark);
+        // Long forms can show that two entries mean the same: a port inside a range, a link.
+        merge::fold(&mut root, Shape::Object(&spec::FILE));
+        Ok(root)
+    }
+
+    /// Remembers where the keys stand that files after the first set.
+    fn note_places(&self, root: &Node, project: &mut Project) {
+        for section in ["services", "networks", "volumes", "secrets", "configs"] {
+            let entries = root.get(section).and_then(Node::map).into_iter().flatten();
+            for (name, node) in entries {
+                let path = format!("{section}.{name}");
+                self.note(&path, node, project, 2);
+            }
+        }
+    }
+
+    fn note(&self, path: &str, node: &Node, project: &mut Project, depth: usize) {
+        if node.mark.file > 0 && node.mark.line > 0 {
+            project
+                .places
+                .insert(path.to_owned(), self.place(node.mark));
+        }
+        if depth == 0 {
+            return;
+        }
+        match &node.kind {
+            NodeKind::Map(map) => {
+                for (key, value) in map {
+                    self.note(&format!("{path}.{key}"), value, project, depth - 1);
+                }
+            }
+            NodeKind::List(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.note(&format!("{path}[{at}]"), item, project, depth - 1);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Row = (Option<String>, Option<String>, u16, String);
-
-    fn ports_of(short: &str) -> Result<Vec<Row>, String> {
-        let text = format!("services: {{s: {{image: i, ports: ['{short}']}}}}");
-        match project(&text, "p") {
-            Ok(project) => Ok(project.services["s"]
-                .ports
-                .iter()
-                .map(|p| {
-                    (
-                        p.host_ip.clone(),
-                        p.published.clone(),
-                        p.target,
-                        p.protocol.clone(),
-                    )
-                })
-                .collect()),
-            Err(error) => Err(error.to_string()),
-        }
+/// `volumes: {data: }` declares a volume with defaults.
+fn nulls_as_maps(mut node: Node) -> Node {
+    let entries = node.map_mut().into_iter().flat_map(|map| map.values_mut());
+    for value in entries.filter(|value| value.is_null()) {
+        value.kind = NodeKind::Map(Map::new());
     }
-
-    #[test]
-    fn ports_become_long_forms_as_in_docker_compose() {
-        let some = |text: &str| Some(text.to_owned());
-        let tcp = || "tcp".to_owned();
-        for (short, expected) in [
-            ("80", vec![(None, None, 80, tcp())]),
-            ("8080:80", vec![(None, some("8080"), 80, tcp())]),
-            (
-                "127.0.0.1:8080:80",
-                vec![(some("127.0.0.1"), some("8080"), 80, tcp())],
-            ),
-            ("127.0.0.1::80", vec![(some("127.0.0.1"), None, 80, tcp())]),
-            (
-                "[::1]:8080:80/UDP",
-                vec![(some("::1"), some("8080"), 80, "udp".to_owned())],
-            ),
-            (
-                "8000-8001:80-81",
-                vec![
-                    (None, some("8000"), 80, tcp()),
-                    (None, some("8001"), 81, tcp()),
-                ],
-            ),
-            ("8000-8002:80", vec![(None, some("8000-8002"), 80, tcp())]),
-            ("08080:080", vec![(None, some("8080"), 80, tcp())]),
-        ] {
-            assert_eq!(ports_of(short), Ok(expected), "{short}");
-        }
-        for short in [
-            "8000-8001:80-82",
-            "8080:",
-            "a:80",
-            "70000:80",
-            "localhost:8080:80",
-            "80:80/foo",
-        ] {
-            assert!(ports_of(short).is_err(), "{short}");
-        }
-    }
-
-    #[test]
-    fn links_become_dependencies_and_services_join_the_default_network() {
-        let text = "services: {a: {image: i, links: [b, c], depends_on: {b: {condition: service_healthy}}}, b: {image: i}, c: {image: i}}";
-        let project = project(text, "p").unwrap();
-        let needs = &project.services["a"].depends_on;
-        assert_eq!(
-            (needs["b"].condition, needs["b"].restart),
-            (Condition::Healthy, false)
-        );
-        assert_eq!(
-            (needs["c"].condition, needs["c"].restart),
-            (Condition::Started, true)
-        );
-        assert_eq!(project.networks["default"].name, "p_default");
-        assert_eq!(project.start_order(), ["b", "c", "a"]);
-    }
-
-    #[test]
-    fn what_does_not_hold_together_is_refused() {
-        for (text, expected) in [
-            (
-                "services: {a: {image: i, links: [b]}}",
-                "service `a` depends on `b`, which is not defined",
-            ),
-            (
-                "services: {a: {image: i, links: [b]}, b: {image: i, links: [a]}}",
-                "services depend on each other in a circle: a, b",
-            ),
-            ("services: {a: {}}", "line 1: `services.a` has no `image`"),
-            (
-                "services:\n  a:\n    image: i\n    build: .\n",
-                "line 4: `services.a.build` is not a key that can be applied",
-            ),
-        ] {
-            assert_eq!(project(text, "p").unwrap_err().to_string(), expected);
-        }
-    }
+    node
 }

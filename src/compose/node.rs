@@ -1,23 +1,42 @@
-//! A YAML document as a tree whose every node knows its line and column.
+//! A definition as a tree whose every node knows the file, line and column it came from.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Spanned, Tagged};
-use thiserror::Error;
+use super::number;
 
-/// One node of a YAML document.
+/// A place in one of the files of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub struct Mark {
+    /// Index of the file, in the order of reading.
+    pub file: usize,
+    /// Line, from 1; 0 for what no line says.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+/// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// What it holds.
     pub kind: NodeKind,
-    /// Its tag, such as `!reset`, if it has one.
-    pub tag: Option<String>,
-    /// Line, from 1.
-    pub line: u64,
-    /// Column, from 1.
-    pub column: u64,
+    /// What it asks for when it is merged onto another file.
+    pub tag: Option<MergeTag>,
+    /// Where it stands; for the value of a mapping, where its key stands.
+    pub mark: Mark,
 }
+
+/// A tag of the Compose Specification that changes how a value is merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeTag {
+    /// `!reset`: what earlier files say is removed, and nothing put in its place.
+    Reset,
+    /// `!override`: what earlier files say is replaced instead of merged.
+    Override,
+}
+
+/// A mapping; Compose sorts its keys.
+pub type Map = BTreeMap<String, Node>;
 
 /// What a node holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,137 +45,142 @@ pub enum NodeKind {
     Null,
     /// A truth value.
     Bool(bool),
-    /// A whole number.
-    Integer(i64),
+    /// A whole number of 64 bits, signed or not.
+    Integer(i128),
     /// Any other number.
     Float(f64),
+    /// A point in time, as Go prints it.
+    Time(String),
     /// A text.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// A mapping in the order of the document.
-    Map(Vec<(String, Node)>),
+    /// A mapping.
+    Map(Map),
 }
 
-/// The text is not YAML.
-#[derive(Debug, Error)]
-#[error("not well-formed YAML")]
-pub struct YamlError(#[source] Box<serde_saphyr::Error>);
-
-/// Reads one document.
-///
-/// # Errors
-/// The text is not well-formed, has a key twice, or a key that is not a text.
-pub fn parse(text: &str) -> Result<Node, YamlError> {
-    // Docker Compose reads YAML 1.2 truth values only, but YAML 1.1 octal numbers.
-    let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| YamlError(Box::new(error)))
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Tagged(spanned, tag) = Tagged::<Spanned<NodeKind>>::deserialize(deserializer)?;
-        let location = spanned.referenced;
-        Ok(Self {
-            kind: spanned.value,
-            tag,
-            line: location.line(),
-            column: location.column(),
-        })
-    }
-}
-
-struct KindVisitor;
-
-impl<'de> Visitor<'de> for KindVisitor {
-    type Value = NodeKind;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<NodeKind, E> {
-        Ok(NodeKind::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<NodeKind, E> {
-        Ok(NodeKind::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<NodeKind, D::Error> {
-        NodeKind::deserialize(deserializer)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<NodeKind, E> {
-        Ok(NodeKind::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<NodeKind, E> {
-        Ok(NodeKind::Integer(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<NodeKind, E> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "Go also falls back to a float here"
-        )]
-        let wide = value as f64;
-        Ok(i64::try_from(value).map_or(NodeKind::Float(wide), NodeKind::Integer))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<NodeKind, E> {
-        Ok(NodeKind::Float(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<NodeKind, E> {
-        Ok(NodeKind::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<NodeKind, A::Error> {
-        let mut list = Vec::new();
-        while let Some(node) = access.next_element()? {
-            list.push(node);
+impl Node {
+    /// A node that no file holds.
+    #[must_use]
+    pub fn new(kind: NodeKind) -> Self {
+        Self {
+            kind,
+            tag: None,
+            mark: Mark::default(),
         }
-        Ok(NodeKind::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<NodeKind, A::Error> {
-        let mut map = Vec::new();
-        while let Some(key) = access.next_key::<String>()? {
-            map.push((key, access.next_value()?));
+    /// A text at the place of `mark`.
+    #[must_use]
+    pub fn text_at(text: impl Into<String>, mark: Mark) -> Self {
+        Self {
+            kind: NodeKind::Text(text.into()),
+            tag: None,
+            mark,
         }
-        Ok(NodeKind::Map(map))
-    }
-}
-
-impl<'de> Deserialize<'de> for NodeKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(KindVisitor)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nodes_know_their_place_and_tag() {
-        let node = parse("a: 1\nb:\n  - x\n  - !reset null\nc: yes\nd: \"2\"\n").unwrap();
-        let NodeKind::Map(entries) = &node.kind else {
-            panic!("{node:?}")
-        };
-        assert_eq!(entries[0].1.kind, NodeKind::Integer(1));
-        let NodeKind::List(list) = &entries[1].1.kind else {
-            panic!()
-        };
-        assert_eq!((list[0].line, list[0].column), (3, 5));
-        assert_eq!(list[1].tag.as_deref(), Some("!reset"));
-        assert_eq!(entries[2].1.kind, NodeKind::Text("yes".to_owned()));
-        assert_eq!(entries[3].1.kind, NodeKind::Text("2".to_owned()));
     }
 
-    #[test]
-    fn a_key_twice_is_refused() {
-        assert!(parse("a: 1\na: 2\n").is_err());
+    /// A node of this kind at the place of `mark`.
+    #[must_use]
+    pub fn at(kind: NodeKind, mark: Mark) -> Self {
+        Self {
+            kind,
+            tag: None,
+            mark,
+        }
+    }
+
+    /// The mapping it holds.
+    #[must_use]
+    pub fn map(&self) -> Option<&Map> {
+        match &self.kind {
+            NodeKind::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The mapping it holds.
+    #[must_use]
+    pub fn map_mut(&mut self) -> Option<&mut Map> {
+        match &mut self.kind {
+            NodeKind::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The list it holds.
+    #[must_use]
+    pub fn list(&self) -> Option<&[Self]> {
+        match &self.kind {
+            NodeKind::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The text it holds.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            NodeKind::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value of a key, if it is a mapping that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.map().and_then(|map| map.get(key))
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.kind == NodeKind::Null
+    }
+
+    /// A single value as Go prints it; `None` for nothing, a list or a mapping.
+    #[must_use]
+    pub fn printed(&self) -> Option<String> {
+        match &self.kind {
+            NodeKind::Bool(value) => Some(value.to_string()),
+            NodeKind::Integer(value) => Some(value.to_string()),
+            NodeKind::Float(value) => Some(number::printed(*value)),
+            NodeKind::Time(text) | NodeKind::Text(text) => Some(text.clone()),
+            NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) => None,
+        }
+    }
+
+    /// Any value as Go prints it with `%v`: what an environment gets from a value of the wrong form.
+    #[must_use]
+    pub fn printed_with_containers(&self) -> String {
+        match &self.kind {
+            NodeKind::Null => "<nil>".to_owned(),
+            NodeKind::List(list) => {
+                let items: Vec<String> = list.iter().map(Self::printed_with_containers).collect();
+                format!("[{}]", items.join(" "))
+            }
+            NodeKind::Map(map) => {
+                let items: Vec<String> = map
+                    .iter()
+                    .map(|(key, value)| format!("{key}:{}", value.printed_with_containers()))
+                    .collect();
+                format!("map[{}]", items.join(" "))
+            }
+            _ => self.printed().unwrap_or_default(),
+        }
+    }
+
+    /// What kind of value it is, for messages.
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
+        match self.kind {
+            NodeKind::Null => "nothing",
+            NodeKind::Bool(_) => "true or false",
+            NodeKind::Integer(_) | NodeKind::Float(_) => "a number",
+            NodeKind::Time(_) => "a date",
+            NodeKind::Text(_) => "a text",
+            NodeKind::List(_) => "a list",
+            NodeKind::Map(_) => "a mapping",
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::{Context, DeploymentError, REPLICA_SET, bundled_image};
 use crate::image;
 use crate::release::Catalogue;
 use crate::settings::Settings;
+use crate::settings::VARIABLES_FILE;
 
 /// The templates that the program carries, by the names they include each other with.
 const TEMPLATES: [(&str, &str); 6] = [
@@ -99,6 +100,8 @@ impl Rendering {
                 "synctex_path": sharelatex.data_path.join("bin/synctex"),
             }),
         );
+        let variables_file = settings.root.join(VARIABLES_FILE);
+        values.insert("variables_file", json!(variables_file));
         values.insert("sibling_socket", json!(settings.sibling_socket));
         values.insert("mongo_url", json!(settings.mongo_url));
         values.insert("redis_host", json!(settings.redis_host));

@@ -2,13 +2,14 @@
 
 mod convert;
 mod failure;
+mod host;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
-use bollard::models::{EndpointSettings, NetworkConnectRequest, NetworkCreateRequest};
+use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
@@ -267,13 +268,7 @@ impl Engine for DockerEngine {
         network: &NetworkDefinition,
         labels: &BTreeMap<String, String>,
     ) -> Result<String, EngineError> {
-        let request = NetworkCreateRequest {
-            name: network.name.clone(),
-            driver: network.driver.clone(),
-            internal: Some(network.internal),
-            labels: Some(labels.clone().into_iter().collect()),
-            ..NetworkCreateRequest::default()
-        };
+        let request = convert::network_request(network, labels);
         let doing = format!("create network `{}`", network.name);
         let made = self.client.create_network(request).await;
         Ok(made.map_err(|error| self.failure(&doing, error))?.id)
@@ -294,9 +289,11 @@ impl Engine for DockerEngine {
         &self,
         request: &ContainerRequest<'_>,
     ) -> Result<String, EngineError> {
-        let options = CreateContainerOptionsBuilder::new()
-            .name(request.name)
-            .build();
+        let mut options = CreateContainerOptionsBuilder::new().name(request.name);
+        if let Some(platform) = request.service.rest.get("platform") {
+            options = options.platform(platform.as_str().unwrap_or_default());
+        }
+        let options = options.build();
         let doing = format!("create container `{}`", request.name);
         let body = convert::create_body(request);
         let made = self.client.create_container(Some(options), body).await;
@@ -304,13 +301,9 @@ impl Engine for DockerEngine {
         // Engines before API 1.44 take one network at creation; the others are joined before the
         // start, so that the container never runs without them.
         for place in request.networks.iter().skip(1) {
-            let endpoint = EndpointSettings {
-                aliases: Some(place.aliases.clone()),
-                ..Default::default()
-            };
             let connect = NetworkConnectRequest {
                 container: id.clone(),
-                endpoint_config: Some(endpoint),
+                endpoint_config: Some(convert::endpoint(place)),
             };
             let joined = self.client.connect_network(&place.id, connect).await;
             joined.map_err(|error| self.failure(&doing, error))?;

@@ -31,6 +31,7 @@ pub fn find(deployment: &Deployment, observed: &Observed) -> Vec<Obstacle> {
     needs(deployment, &mut obstacles);
     duplicate_ports(deployment, &mut obstacles);
     mounted_files(deployment, observed, &mut obstacles);
+    definitions(deployment, observed, &mut obstacles);
     for folder in &deployment.folders {
         let path = folder.path.display();
         match observed.folders.get(&folder.path) {
@@ -135,6 +136,36 @@ fn duplicate_ports(deployment: &Deployment, obstacles: &mut Vec<Obstacle>) {
                 });
             }
             seen.push((name, address, published, &port.protocol));
+        }
+    }
+}
+
+/// Parts of the definitions that somebody else has to provide.
+fn definitions(deployment: &Deployment, observed: &Observed, obstacles: &mut Vec<Obstacle>) {
+    let project = &deployment.project;
+    for (name, service) in &project.services {
+        if service.image.is_empty() {
+            obstacles.push(Obstacle {
+                id: "IMAGE_NOT_NAMED",
+                text: format!("service `{name}` names no image"),
+                because: "images are not built here".to_owned(),
+                fix: format!("build it with `docker build -t NAME …` and write `image: NAME` under services.{name} in docker-compose.override.yml"),
+            });
+        }
+    }
+    for network in project.networks.values().filter(|network| network.external) {
+        let name = &network.name;
+        let exists = observed
+            .networks
+            .get(name)
+            .is_some_and(|found| !found.is_empty());
+        if !exists {
+            obstacles.push(Obstacle {
+                id: "NETWORK_MISSING",
+                text: format!("network `{name}` does not exist"),
+                because: "the definitions call it external, so somebody else makes it".to_owned(),
+                fix: format!("docker network create {name}"),
+            });
         }
     }
 }

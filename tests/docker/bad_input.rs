@@ -1,7 +1,6 @@
 //! What a person gets wrong, or the world does: a clear error, and nothing half-made that the next
 //! `up` trips over.
 
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Stdio;
 
@@ -103,13 +102,7 @@ fn a_stranger_that_holds_a_name_of_ours_is_left_alone() {
         ..Service::default()
     };
     let name = format!("{}-redis-1", instance.project);
-    let stranger = ContainerRequest {
-        name: &name,
-        service_name: "none",
-        service: &service,
-        networks: Vec::new(),
-        labels: BTreeMap::new(),
-    };
+    let stranger = ContainerRequest::new(&name, "none", &service);
     let id = instance
         .runtime
         .block_on(instance.engine.create_container(&stranger))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toolkit::bundled;
-use toolkit::compose::{Environment, Network, Service};
+use toolkit::compose::{Environment, Network, Service, Values};
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace};
 use toolkit::labels;
@@ -79,15 +79,14 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
         name,
         id: id.clone(),
         aliases: vec!["redis".to_owned()],
+        settings: Values::new(),
     };
     let mut all = label.clone();
     all.insert(labels::SERVICE.to_owned(), "redis".to_owned());
     let request = ContainerRequest {
-        name: &container,
-        service_name: "redis",
-        service: &service,
         networks: vec![place],
         labels: all,
+        ..ContainerRequest::new(&container, "redis", &service)
     };
     engine.create_container(&request).await.unwrap();
     let again = engine.create_container(&request).await;

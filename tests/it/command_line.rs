@@ -212,15 +212,53 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
-fn an_override_file_is_refused_rather_than_ignored() {
+fn an_override_file_changes_the_definitions() {
     let sandbox = Sandbox::initialised(&[]);
-    sandbox.write("config/docker-compose.override.yml", "services: {}\n");
-    let ran = sandbox.run(&["compose", "config"]).ended_with(3);
-    assert!(
-        ran.stderr.starts_with("error[OVERRIDE_UNSUPPORTED]"),
-        "{}",
-        ran.stderr
+    sandbox.write(
+        "config/docker-compose.override.yml",
+        "services:\n  sharelatex:\n    hostname: tex\n    environment: {A: '${NOPE:-b}'}\n  extra:\n    image: busybox\n    command: sleep 1\n",
     );
+    let ran = sandbox
+        .run(&["compose", "config", "--format", "json"])
+        .ended_with(0);
+    let model: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let sharelatex = &model["services"]["sharelatex"];
+    assert_eq!(sharelatex["hostname"], "tex");
+    assert_eq!(sharelatex["environment"]["A"], "b");
+    assert_eq!(
+        model["services"]["extra"]["command"],
+        serde_json::json!(["sleep", "1"])
+    );
+}
+
+#[test]
+fn every_mistake_of_an_override_file_is_named_with_its_line() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write(
+        "config/docker-compose.override.yml",
+        "services:\n  sharelatex:\n    enviroment: {A: b}\n    hostname: 5\n    ports: ['8080:a']\n",
+    );
+    let ran = sandbox.run(&["compose", "config"]).ended_with(3);
+    for expected in [
+        "docker-compose.override.yml:3:5",
+        "did you mean `environment`?",
+        "docker-compose.override.yml:4:5",
+        "docker-compose.override.yml:5:13",
+        "`a` is not a port of the container",
+    ] {
+        assert!(ran.stderr.contains(expected), "{expected}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_secret_in_an_override_file_is_not_shown_with_its_mistake() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write(
+        "config/docker-compose.override.yml",
+        "services:\n  sharelatex:\n    environment: {DB_PASS: hunter2, B: '${'}\n",
+    );
+    let ran = sandbox.run(&["compose", "config"]).ended_with(3);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
 }
 
 #[test]

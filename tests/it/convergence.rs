@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use toolkit::apply::{ApplyError, Work};
-use toolkit::deployment::{self, Context, Deployment};
+use toolkit::deployment::{self, Context, Definitions, Deployment};
 use toolkit::engine::Engine;
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::event::Event;
@@ -40,8 +40,16 @@ fn deployment(root: &Path, more: &str) -> Deployment {
         canonical: &host::canonical,
     };
     let (settings, _) = resolve(&sources).unwrap();
+    let definitions = Definitions {
+        files: Vec::new(),
+        variables: &|_| None,
+        profiles: Vec::new(),
+        home: None,
+        read: &|_| Ok("OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef\n".to_owned()),
+    };
+    let catalogue = Catalogue::load().unwrap();
     let mut made =
-        deployment::make(&settings, &Catalogue::load().unwrap(), &Context::default()).unwrap();
+        deployment::make(&settings, &catalogue, &Context::default(), &definitions).unwrap();
     made.probes.clear();
     made.replica_set = None;
     made

@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("servers", &[]),
     ("host", &[]),
     ("release", &[]),
-    ("compose", &[]),
+    ("compose", &["interpolation"]),
     ("settings", &["image", "interpolation", "release"]),
     (
         "deployment",

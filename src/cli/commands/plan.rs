@@ -1,6 +1,6 @@
 //! `toolkit plan`: what `up` would do.
 
-use super::super::{Session, error::CommandError, exit, instance};
+use super::super::{Session, definitions, error::CommandError, exit, instance};
 use crate::observe;
 use crate::plan;
 
@@ -24,6 +24,7 @@ pub struct Args {
 /// The configuration cannot be used, the engine cannot be asked, or something stands in the way.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
+    definitions::say_not_applied(session, &instance);
     let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     instance::check(&instance.deployment, &observed)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::instance::{Instance, Texts, Then};
-use super::super::{Session, error::CommandError, exit, instance};
+use super::super::{Session, definitions, error::CommandError, exit, instance};
 use crate::engine::Engine;
 use crate::host;
 use crate::observe;
@@ -75,6 +75,7 @@ pub async fn converge(
     wish: Wish,
 ) -> Result<(), CommandError> {
     let deployment = &instance.deployment;
+    definitions::say_not_applied(session, instance);
     let observed = observe::everything(engine, deployment).await?;
     instance::check(deployment, &observed)?;
     let request = plan::UpRequest {

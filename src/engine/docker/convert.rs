@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
-    EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Mount, MountType,
-    MountVolumeOptions, Network as NetworkModel, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum, SystemVersion,
+    EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Ipam,
+    IpamConfig, Mount, MountType, Network as NetworkModel, NetworkCreateRequest, NetworkingConfig,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum, SystemVersion,
 };
 
-use crate::compose::{self, Healthcheck, MountSource, Service};
-use crate::engine::{ContainerRequest, PortHolder};
+use super::host::{self, Reader};
+use crate::compose::{self, Healthcheck, MountSource};
+use crate::engine::{ContainerRequest, NetworkPlace, PortHolder};
 use crate::labels;
 use crate::observed::{
     Container, ContainerState, EngineFacts, Environment, Health, Network, PublishedPort,
@@ -186,18 +187,12 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
     exposed.sort();
     exposed.dedup();
     let first = request.networks.first();
-    let networking = first.map(|place| {
-        let endpoint = EndpointSettings {
-            aliases: Some(place.aliases.clone()),
-            ..EndpointSettings::default()
-        };
-        NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(place.id.clone(), endpoint)])),
-        }
+    let networking = first.map(|place| NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(place.id.clone(), endpoint(place))])),
     });
     let seconds =
         |period: compose::SpecDuration| i64::try_from(period.0.as_secs()).unwrap_or(i64::MAX);
-    ContainerCreateBody {
+    let mut body = ContainerCreateBody {
         hostname: service.hostname.clone(),
         user: service.user.clone(),
         exposed_ports: (!exposed.is_empty()).then_some(exposed),
@@ -213,9 +208,63 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
         labels: Some(request.labels.clone().into_iter().collect()),
         stop_signal: service.stop_signal.clone(),
         stop_timeout: service.stop_grace_period.map(seconds),
-        host_config: Some(host_config(service, first.map(|place| place.id.clone()))),
+        host_config: Some(host_config(request)),
         networking_config: networking,
         ..ContainerCreateBody::default()
+    };
+    host::fill(&mut body, &service.rest);
+    body
+}
+
+/// A container's place in a network.
+pub(super) fn endpoint(place: &NetworkPlace) -> EndpointSettings {
+    let read = Reader(&place.settings);
+    let addresses = EndpointIpamConfig {
+        ipv4_address: read.text("ipv4_address"),
+        ipv6_address: read.text("ipv6_address"),
+        link_local_ips: read.texts("link_local_ips"),
+    };
+    EndpointSettings {
+        aliases: Some(place.aliases.clone()),
+        ipam_config: (addresses != EndpointIpamConfig::default()).then_some(addresses),
+        mac_address: read.text("mac_address"),
+        driver_opts: read.map("driver_opts"),
+        gw_priority: read.number("gw_priority"),
+        ..EndpointSettings::default()
+    }
+}
+
+/// What the engine needs to make a network.
+pub(super) fn network_request(
+    network: &compose::Network,
+    labels: &BTreeMap<String, String>,
+) -> NetworkCreateRequest {
+    let read = Reader(&network.rest);
+    let ipam = read.inner("ipam").filter(|ipam| !ipam.0.is_empty());
+    NetworkCreateRequest {
+        name: network.name.clone(),
+        driver: network.driver.clone(),
+        internal: Some(network.internal),
+        attachable: read.flag("attachable"),
+        enable_ipv4: read.flag("enable_ipv4"),
+        enable_ipv6: read.flag("enable_ipv6"),
+        options: read.map("driver_opts"),
+        ipam: ipam.map(|ipam| Ipam {
+            driver: ipam.text("driver"),
+            options: ipam.map("options"),
+            config: Some(ipam.objects("config").map(pool).collect()),
+        }),
+        labels: Some(labels.clone().into_iter().collect()),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+fn pool(read: Reader<'_>) -> IpamConfig {
+    IpamConfig {
+        subnet: read.text("subnet"),
+        gateway: read.text("gateway"),
+        ip_range: read.text("ip_range"),
+        auxiliary_addresses: read.map("aux_addresses"),
     }
 }
 
@@ -232,18 +281,24 @@ fn health_config(check: &Healthcheck) -> HealthConfig {
         duration.map(|duration| i64::try_from(duration.0.as_nanos()).unwrap_or(i64::MAX))
     };
     HealthConfig {
-        test: (!check.test.is_empty()).then(|| check.test.clone()),
+        test: if check.disable {
+            Some(vec!["NONE".to_owned()])
+        } else {
+            (!check.test.is_empty()).then(|| check.test.clone())
+        },
         interval: nanoseconds(check.interval),
         timeout: nanoseconds(check.timeout),
         retries: check
             .retries
             .and_then(|retries| i64::try_from(retries).ok()),
         start_period: nanoseconds(check.start_period),
-        start_interval: None,
+        start_interval: nanoseconds(check.start_interval),
     }
 }
 
-fn host_config(service: &Service, network: Option<String>) -> HostConfig {
+fn host_config(request: &ContainerRequest<'_>) -> HostConfig {
+    let service = request.service;
+    let network = request.networks.first().map(|place| place.id.clone());
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
         let binding = PortBinding {
@@ -257,40 +312,54 @@ fn host_config(service: &Service, network: Option<String>) -> HostConfig {
             .get_or_insert_default()
             .push(binding);
     }
-    let mut binds = Vec::new();
+    let mut binds: Vec<String> = Vec::new();
     let mut mounts = Vec::new();
     for mount in &service.volumes {
-        match &mount.source {
-            // The short form makes a missing path of the host, as `create_host_path` asks for.
-            MountSource::Bind { path, create: true } if !path.contains(':') => {
-                let mode = if mount.read_only { "ro" } else { "rw" };
-                binds.push(format!("{path}:{}:{mode}", mount.target));
-            }
-            MountSource::Bind { path, .. } => mounts.push(Mount {
-                typ: Some(MountType::BIND),
-                source: Some(path.clone()),
-                target: Some(mount.target.clone()),
-                read_only: Some(mount.read_only),
-                ..Mount::default()
-            }),
-            MountSource::Volume(source) => mounts.push(Mount {
-                typ: Some(MountType::VOLUME),
-                source: source.clone(),
-                target: Some(mount.target.clone()),
-                read_only: Some(mount.read_only),
-                volume_options: Some(MountVolumeOptions::default()),
-                ..Mount::default()
-            }),
+        match short_bind(mount) {
+            Some(bind) => binds.push(bind),
+            None => mounts.push(host::mount(mount, &request.volumes)),
         }
     }
+    for (path, target) in &request.files {
+        mounts.push(Mount {
+            typ: Some(MountType::BIND),
+            source: Some(path.clone()),
+            target: Some(target.clone()),
+            read_only: Some(true),
+            ..Mount::default()
+        });
+    }
+    let shared = &request.volumes_from;
     HostConfig {
         binds: Some(binds),
         mounts: (!mounts.is_empty()).then_some(mounts),
-        network_mode: network,
+        network_mode: network.or_else(|| request.network_mode.clone()),
         port_bindings: Some(bindings),
         restart_policy: service.restart.as_deref().map(restart_policy),
+        volumes_from: (!shared.is_empty()).then(|| shared.clone()),
         ..HostConfig::default()
     }
+}
+
+/// The short form, which makes a missing path of the host as `create_host_path` asks for; `None`
+/// when the mount says what the short form cannot.
+fn short_bind(mount: &compose::Mount) -> Option<String> {
+    let MountSource::Bind { path, create: true } = &mount.source else {
+        return None;
+    };
+    if path.contains(':') || mount.target.contains(':') {
+        return None;
+    }
+    let bind = Reader(&mount.rest).inner("bind");
+    let option = |key: &str| bind.and_then(|bind| bind.text(key));
+    let mode = if mount.read_only { "ro" } else { "rw" };
+    let options = [option("selinux"), option("propagation")];
+    let options: String = options
+        .into_iter()
+        .flatten()
+        .map(|option| format!(",{option}"))
+        .collect();
+    Some(format!("{path}:{}:{mode}{options}", mount.target))
 }
 
 fn restart_policy(text: &str) -> RestartPolicy {

@@ -1,0 +1,409 @@
+//! What the specification implies: names, the default network, dependencies of links, profiles,
+//! variables from files. And what must hold between the parts of a project.
+
+mod imply;
+mod references;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::Problem;
+use super::load::Request;
+use super::node::{Map, Mark, Node, NodeKind};
+use super::paths::Base;
+use imply::imply;
+use references::{circle, references, uses};
+
+/// Completes a checked tree and collects what does not hold together.
+pub(super) struct Completion<'a> {
+    request: &'a Request<'a>,
+    pub(super) root: Node,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// Sections whose entries services refer to.
+const SECTIONS: [&str; 4] = ["networks", "volumes", "secrets", "configs"];
+
+impl<'a> Completion<'a> {
+    pub(super) fn new(request: &'a Request<'a>, root: Node) -> Self {
+        Self {
+            request,
+            root,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(&mut self, base: Base<'_>) {
+        let mut services = self.take("services");
+        services.retain(|_, service| self.is_active(service));
+        for (name, service) in &mut services {
+            base.service(service);
+            imply(service);
+            self.check_service(name, service);
+        }
+        self.check_dependencies(&services);
+        self.check_container_names(&services);
+        base.sections(&mut self.root);
+        let mut sections: BTreeMap<&str, Map> = BTreeMap::new();
+        for section in SECTIONS {
+            let defined = self.take(section);
+            sections.insert(section, defined);
+        }
+        if services
+            .values()
+            .any(|service| uses(service, "networks", "default"))
+        {
+            let networks = sections.entry("networks").or_default();
+            networks
+                .entry("default".to_owned())
+                .or_insert_with(|| Node::new(NodeKind::Map(Map::new())));
+        }
+        for section in SECTIONS {
+            let mut defined = sections.remove(section).unwrap_or_default();
+            self.check_references(section, &services, &defined);
+            defined.retain(|name, _| {
+                services
+                    .values()
+                    .any(|service| uses(service, section, name))
+            });
+            for (name, entry) in &mut defined {
+                self.name_entry(section, name, entry);
+            }
+            if !defined.is_empty() {
+                self.put(section, defined);
+            }
+        }
+        for (name, service) in &mut services {
+            self.resolve_variables(name, service);
+        }
+        self.put("services", services);
+    }
+
+    fn take(&mut self, section: &str) -> Map {
+        let node = self.root.map_mut().and_then(|map| map.remove(section));
+        match node.map(|node| node.kind) {
+            Some(NodeKind::Map(map)) => map,
+            _ => Map::new(),
+        }
+    }
+
+    fn put(&mut self, section: &str, map: Map) {
+        if let Some(root) = self.root.map_mut() {
+            root.insert(section.to_owned(), Node::new(NodeKind::Map(map)));
+        }
+    }
+
+    fn problem(&mut self, path: &str, mark: Mark, text: &str) {
+        self.problems.push(Problem::new(path, mark, text));
+    }
+
+    fn is_active(&self, service: &Node) -> bool {
+        let profiles = texts(service.get("profiles"));
+        let active = self.request.profiles;
+        profiles.is_empty()
+            || active.iter().any(|profile| profile == "*")
+            || profiles.iter().any(|profile| active.contains(profile))
+    }
+
+    fn check_service(&mut self, name: &str, service: &Node) {
+        let path = format!("services.{name}");
+        let mark = service.mark;
+        let has = |key: &str| service.get(key).is_some();
+        if !has("image") && !has("build") && !has("provider") {
+            self.problem(&path, mark, "has neither `image` nor `build`");
+        }
+        if has("network_mode")
+            && let Some(networks) = service.get("networks")
+        {
+            let text = "has `networks` and `network_mode`, which exclude each other";
+            self.problem(&path, networks.mark, text);
+        }
+        if let Some(policy) = service.get("pull_policy")
+            && !is_pull_policy(policy.text().unwrap_or_default())
+        {
+            let text = "is not always, never, build, missing, refresh, daily, weekly or every_…";
+            self.problem(&format!("{path}.pull_policy"), policy.mark, text);
+        }
+        if let Some(container) = service.get("container_name")
+            && !is_container_name(container.text().unwrap_or_default())
+        {
+            let text =
+                "must be two or more letters, digits, `_`, `.` or `-`, the first a letter or digit";
+            self.problem(&format!("{path}.container_name"), container.mark, text);
+        }
+        self.check_targets(&path, service);
+    }
+
+    /// Nothing may be mounted where memory is mounted already.
+    fn check_targets(&mut self, path: &str, service: &Node) {
+        let mut seen: BTreeSet<String> = BTreeSet::new();
+        let memory = service
+            .get("tmpfs")
+            .and_then(Node::list)
+            .unwrap_or_default();
+        let mut clashes = Vec::new();
+        for entry in memory {
+            let text = entry.text().unwrap_or_default();
+            let target = text.split(':').next().unwrap_or(text).to_owned();
+            if !seen.insert(target.clone()) {
+                clashes.push((format!("{path}.tmpfs"), entry.mark, target));
+            }
+        }
+        let mounts = service.get("volumes").and_then(Node::list);
+        for mount in mounts.unwrap_or_default() {
+            let target = mount.get("target").and_then(Node::printed);
+            let target = target.unwrap_or_default();
+            if seen.contains(&target) {
+                clashes.push((format!("{path}.volumes"), mount.mark, target));
+            }
+        }
+        for (path, mark, target) in clashes {
+            self.problem(&path, mark, &format!("mounts `{target}` a second time"));
+        }
+    }
+
+    fn check_container_names(&mut self, services: &Map) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut clashes = Vec::new();
+        for (name, service) in services {
+            let Some(node) = service.get("container_name") else {
+                continue;
+            };
+            let container = node.text().unwrap_or_default();
+            if let Some(other) = seen.insert(container, name) {
+                let text = format!("is `{container}`, the name of the container of `{other}`");
+                clashes.push((format!("services.{name}.container_name"), node.mark, text));
+            }
+        }
+        for (path, mark, text) in clashes {
+            self.problem(&path, mark, &text);
+        }
+    }
+
+    fn check_dependencies(&mut self, services: &Map) {
+        let mut unknown = Vec::new();
+        for (name, service) in services {
+            for (needed, entry) in service
+                .get("depends_on")
+                .and_then(Node::map)
+                .into_iter()
+                .flatten()
+            {
+                let is_required =
+                    entry.get("required").map(|node| &node.kind) != Some(&NodeKind::Bool(false));
+                if is_required && !services.contains_key(needed) {
+                    unknown.push((name.clone(), needed.clone(), entry.mark));
+                }
+            }
+        }
+        for (name, needed, mark) in unknown {
+            let path = format!("services.{name}");
+            self.problem(
+                &path,
+                mark,
+                &format!("depends on `{needed}`, which is not defined or not active"),
+            );
+        }
+        if let Some(circle) = circle(services) {
+            let mark = circle
+                .first()
+                .and_then(|name| services.get(*name))
+                .and_then(|service| service.get("depends_on"))
+                .map(|node| node.mark);
+            let text = format!(
+                "services depend on each other in a circle: {}",
+                circle.join(" -> ")
+            );
+            self.problem("", mark.unwrap_or_default(), &text);
+        }
+    }
+
+    fn check_references(&mut self, section: &str, services: &Map, defined: &Map) {
+        let what = section.trim_end_matches('s');
+        let mut unknown = Vec::new();
+        for (name, service) in services {
+            for (used, mark) in references(service, section) {
+                if !defined.contains_key(&used) {
+                    unknown.push((name.clone(), used, mark));
+                }
+            }
+        }
+        for (name, used, mark) in unknown {
+            let text = format!("uses the {what} `{used}`, which is not defined");
+            self.problem(&format!("services.{name}"), mark, &text);
+        }
+    }
+
+    /// Gives an entry the name that the engine knows it by.
+    fn name_entry(&mut self, section: &str, key: &str, entry: &mut Node) {
+        let mark = entry.mark;
+        let path = format!("{section}.{key}");
+        let project = self.request.name;
+        let Some(map) = entry.map_mut() else {
+            return;
+        };
+        let legacy = map
+            .get("external")
+            .and_then(|external| external.get("name"))
+            .and_then(Node::printed);
+        let is_external = matches!(
+            map.get("external").map(|node| &node.kind),
+            Some(NodeKind::Bool(true) | NodeKind::Map(_))
+        );
+        let mut conflict = None;
+        if is_external {
+            map.insert("external".to_owned(), Node::at(NodeKind::Bool(true), mark));
+            conflict = map
+                .iter()
+                .find(|(key, _)| !matches!(key.as_str(), "external" | "name"))
+                .filter(|(key, _)| !key.starts_with("x-"))
+                .map(|(key, node)| (key.clone(), node.mark));
+        } else {
+            map.remove("external");
+        }
+        let default = if is_external {
+            legacy.unwrap_or_else(|| key.to_owned())
+        } else {
+            format!("{project}_{key}")
+        };
+        map.entry("name".to_owned())
+            .or_insert_with(|| Node::text_at(default, mark));
+        if section == "networks" {
+            map.entry("ipam".to_owned())
+                .or_insert_with(|| Node::at(NodeKind::Map(Map::new()), mark));
+        }
+        if let Some((key, mark)) = conflict {
+            let text = format!("is external, so `{key}` has no place there");
+            self.problem(&path, mark, &text);
+        }
+    }
+
+    /// Fills the environment from `env_file` and from variables handed on.
+    fn resolve_variables(&mut self, name: &str, service: &mut Node) {
+        let own = pairs(service.get("environment"));
+        let mut all: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let files = service.map_mut().and_then(|map| map.remove("env_file"));
+        for file in files.as_ref().and_then(Node::list).unwrap_or_default() {
+            if let Some(entries) = self.read_file(name, file, &own, &all) {
+                all.extend(entries);
+            }
+        }
+        for (key, value) in own {
+            let value = value.or_else(|| (self.request.variables)(&key));
+            all.insert(key, value);
+        }
+        let Some(map) = service.map_mut() else {
+            return;
+        };
+        map.remove("environment");
+        if !all.is_empty() {
+            let entries = all.into_iter().map(|(key, value)| {
+                let kind = value.map_or(NodeKind::Null, NodeKind::Text);
+                (key, Node::new(kind))
+            });
+            let environment = NodeKind::Map(entries.collect());
+            map.insert("environment".to_owned(), Node::new(environment));
+        }
+        if let Some(arguments) = map
+            .get_mut("build")
+            .and_then(Node::map_mut)
+            .and_then(|map| map.get_mut("args"))
+            .and_then(Node::map_mut)
+        {
+            for (key, value) in arguments.iter_mut().filter(|(_, value)| value.is_null()) {
+                if let Some(text) = (self.request.variables)(key) {
+                    value.kind = NodeKind::Text(text);
+                }
+            }
+            arguments.retain(|_, value| !value.is_null());
+        }
+    }
+
+    fn read_file(
+        &mut self,
+        name: &str,
+        file: &Node,
+        own: &BTreeMap<String, Option<String>>,
+        earlier: &BTreeMap<String, Option<String>>,
+    ) -> Option<Vec<(String, Option<String>)>> {
+        let path = format!("services.{name}.env_file");
+        let of = |key: &str| file.get(key).and_then(Node::printed).unwrap_or_default();
+        let place = of("path");
+        let is_optional =
+            file.get("required").map(|node| &node.kind) == Some(&NodeKind::Bool(false));
+        let text = match (self.request.read)(Path::new(&place)) {
+            Ok(text) => text,
+            Err(_) if is_optional => return None,
+            Err(error) => {
+                let text = format!("names the file `{place}`, which cannot be read: {error}");
+                self.problem(&path, file.mark, &text);
+                return None;
+            }
+        };
+        if of("format") == "raw" {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            let entries = lines.filter_map(|line| line.split_once('='));
+            return Some(
+                entries
+                    .map(|(key, value)| (key.to_owned(), Some(value.to_owned())))
+                    .collect(),
+            );
+        }
+        let outer = self.request.variables;
+        let look_up = |name: &str| {
+            outer(name)
+                .or_else(|| own.get(name).cloned().flatten())
+                .or_else(|| earlier.get(name).cloned().flatten())
+        };
+        match (self.request.read_variables)(&text, Path::new(&place), &look_up) {
+            Ok(entries) => Some(
+                entries
+                    .into_iter()
+                    .filter_map(|(key, value)| {
+                        let value = value.or_else(|| look_up(&key))?;
+                        Some((key, Some(value)))
+                    })
+                    .collect(),
+            ),
+            Err(text) => {
+                self.problem(&path, file.mark, &text);
+                None
+            }
+        }
+    }
+}
+
+fn texts(node: Option<&Node>) -> Vec<String> {
+    let items = node.and_then(Node::list).unwrap_or_default();
+    items.iter().filter_map(Node::printed).collect()
+}
+
+fn pairs(node: Option<&Node>) -> BTreeMap<String, Option<String>> {
+    let map = node.and_then(Node::map).into_iter().flatten();
+    map.map(|(key, node)| (key.clone(), node.printed()))
+        .collect()
+}
+
+fn is_pull_policy(text: &str) -> bool {
+    matches!(
+        text,
+        "" | "always"
+            | "never"
+            | "build"
+            | "if_not_present"
+            | "missing"
+            | "refresh"
+            | "daily"
+            | "weekly"
+    ) || text.starts_with("every_")
+}
+
+fn is_container_name(text: &str) -> bool {
+    text.len() > 1
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+}
