@@ -5,6 +5,7 @@
 //! Pure: knows nothing of what exists now.
 
 mod render;
+pub mod standalone;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

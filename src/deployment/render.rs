@@ -199,7 +199,7 @@ fn short_port(address: &str, port: &str, target: u16) -> String {
 }
 
 /// The shell that the health check of this mongo image can use.
-fn mongo_shell(image: &str) -> &'static str {
+pub(super) fn mongo_shell(image: &str) -> &'static str {
     let major = image::tag(image)
         .and_then(|tag| tag.split(|c: char| !c.is_ascii_digit()).next())
         .and_then(|digits| digits.parse::<u64>().ok());

@@ -305,3 +305,18 @@ fn the_instance_is_found_from_a_folder_below() {
         .unwrap();
     sandbox.ran(&output).succeeded();
 }
+
+#[test]
+fn a_compose_file_for_other_hands_initiates_the_replica_set_and_holds_no_other_file() {
+    let sandbox = Sandbox::initialised(&[]);
+    let ran = sandbox
+        .run(&["compose", "file", "--output", "compose.yaml"])
+        .ended_with(0);
+    assert!(ran.stdout.contains("compose.yaml"), "{}", ran.stdout);
+    let path = sandbox.root().join("compose.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("rs.initiate"), "{text}");
+    assert!(!text.contains("env_file"), "{text}");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

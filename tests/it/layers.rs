@@ -80,6 +80,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "observe",
             "observed",
             "plan",
+            "probe",
             "release",
             "seed",
             "servers",

@@ -1,9 +1,16 @@
 //! `toolkit compose`: the definitions.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context as _;
 
 use super::super::{Session, error::CommandError, exit, instance};
 use crate::compose::canonical;
+use crate::deployment::standalone;
+use crate::host;
+
+/// Mode of a file that holds secrets.
+const SECRET: u32 = 0o600;
 
 /// Show the compose definitions
 #[derive(Debug, clap::Args)]
@@ -21,6 +28,18 @@ enum ComposeCommand {
         after_help = "Examples:\n  toolkit compose config\n  toolkit compose config --format json | jq .services.mongo.image"
     )]
     Config,
+    /// Write one file for Portainer, a NAS or plain `docker compose`
+    ///
+    /// The file needs nothing beside it but the folders it names: variables.env is written into it,
+    /// secrets included, and mongo's health check initiates the replica set.
+    #[command(
+        after_help = "Examples:\n  toolkit compose file > compose.yaml\n  toolkit compose file --output /srv/overleaf/compose.yaml"
+    )]
+    File {
+        /// Where to, readable for this user only; a file that is there is kept as NAME.bak
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Print for each service the hash that Docker Compose writes on its container
     #[command(
         after_help = "Examples:\n  toolkit compose hash\n  toolkit compose hash --format json"
@@ -35,10 +54,15 @@ enum ComposeCommand {
 pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let project = &instance.deployment.project;
-    if session.yaml && !matches!(args.command, ComposeCommand::Config) {
+    if session.yaml
+        && !matches!(
+            args.command,
+            ComposeCommand::Config | ComposeCommand::File { .. }
+        )
+    {
         return Err(super::super::error::only_config_is_yaml());
     }
-    match args.command {
+    match &args.command {
         ComposeCommand::Config if session.ui.is_json() => {
             session.ui.answer(&canonical::json(project));
         }
@@ -46,6 +70,15 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
             let yaml =
                 canonical::yaml(project).context("the definitions cannot be written as YAML")?;
             session.ui.answer(&yaml);
+        }
+        ComposeCommand::File { output } => {
+            let project = standalone::project(&instance.deployment);
+            let text =
+                canonical::yaml(&project).context("the definitions cannot be written as YAML")?;
+            match output {
+                Some(path) => write(session, path, &text)?,
+                None => session.ui.answer(&text),
+            }
         }
         ComposeCommand::Hash => {
             let hashes = project.services.iter();
@@ -66,4 +99,22 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         }
     }
     Ok(exit::DONE)
+}
+
+/// Puts the file in place; it holds secrets, so nobody else may read it.
+fn write(session: &Session, path: &Path, text: &str) -> Result<(), CommandError> {
+    let path = session.current_folder.join(path);
+    if session.dry_run {
+        let line = format!("would write {}\n", path.display());
+        session.ui.answer(&line);
+        return Ok(());
+    }
+    if host::exists(&path) {
+        host::set_mode(&path, SECRET)?;
+        host::replace(&path, text)?;
+    } else {
+        host::write_new(&path, text, SECRET)?;
+    }
+    session.ui.answer(&format!("wrote {}\n", path.display()));
+    Ok(())
 }

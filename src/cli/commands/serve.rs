@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use super::super::{error::CommandError, exit};
+use crate::deployment::ReplicaSet;
 use crate::host::interrupt::Interrupt;
+use crate::probe;
 use crate::servers::{git_bridge, mongo, redis, sharelatex};
 
 /// Ports of the servers, those of the containers they stand in for.
@@ -18,6 +21,8 @@ const HISTORY: u16 = 3100;
 const GIT_BRIDGE: u16 = 8000;
 const MONGO: u16 = 27017;
 const REDIS: u16 = 6379;
+/// How long a check may wait for the answer to an initiation.
+const INITIATION: Duration = Duration::from_secs(5);
 
 /// Run a bundled server; this is what the containers of `up --bundled` do
 ///
@@ -34,6 +39,9 @@ pub struct Args {
     /// Ask the running server whether it answers, and run none
     #[arg(long)]
     check: bool,
+    /// With --check: initiate mongo's replica set if nobody did yet
+    #[arg(long, value_name = "SET/HOST:PORT", requires = "check", hide = true)]
+    initiate: Option<String>,
     /// Arguments as the real server takes them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -54,6 +62,9 @@ enum Server {
 pub async fn run(args: &Args, environment: BTreeMap<String, String>) -> Result<u8, CommandError> {
     // `--check` behind the arguments of the definition means the same.
     if args.check || args.arguments.iter().any(|argument| argument == "--check") {
+        if let Some((set, member)) = args.initiate.as_deref().and_then(|set| set.split_once('/')) {
+            initiate(set, member).await?;
+        }
         return Ok(if check(args.server).await {
             exit::DONE
         } else {
@@ -103,6 +114,18 @@ pub async fn run(args: &Args, environment: BTreeMap<String, String>) -> Result<u
         }
     }
     Ok(exit::DONE)
+}
+
+/// Initiates the replica set of the mongo on this machine; a set that has been is no error.
+async fn initiate(set: &str, member: &str) -> Result<(), CommandError> {
+    let set = ReplicaSet {
+        service: "mongo".to_owned(),
+        name: set.to_owned(),
+        member: member.to_owned(),
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, MONGO));
+    let initiated = probe::initiate(&set, address, INITIATION).await;
+    initiated.map(|_| ()).map_err(|error| failed(&error))
 }
 
 async fn check(server: Server) -> bool {

@@ -1,0 +1,55 @@
+//! The definitions for somebody else's hands: Portainer, a NAS, plain `docker compose`.
+//!
+//! What the toolkit does itself while it brings an instance up has to stand in the file: mongo's
+//! replica set is initiated by its health check, so that whoever waits for a healthy mongo waits
+//! for a primary.
+
+use super::{Deployment, ReplicaSet, render};
+use crate::compose::{Healthcheck, Project};
+
+/// The project with the work of the toolkit written into it.
+#[must_use]
+pub fn project(deployment: &Deployment) -> Project {
+    let mut project = deployment.project.clone();
+    let Some(set) = &deployment.replica_set else {
+        return project;
+    };
+    let is_bundled = deployment.bundled_images.contains_key(&set.service);
+    if let Some(mongo) = project.services.get_mut(&set.service) {
+        let test = if is_bundled {
+            bundled_test(set)
+        } else {
+            real_test(set, render::mongo_shell(&mongo.image))
+        };
+        let check = mongo.healthcheck.get_or_insert_with(Healthcheck::default);
+        check.test = test;
+        check.disable = false;
+    }
+    project
+}
+
+fn bundled_test(set: &ReplicaSet) -> Vec<String> {
+    let member = format!("{}/{}", set.name, set.member);
+    [
+        "CMD",
+        "/toolkit",
+        "serve",
+        "--check",
+        "--initiate",
+        &member,
+        "mongo",
+    ]
+    .map(ToOwned::to_owned)
+    .to_vec()
+}
+
+fn real_test(set: &ReplicaSet, shell: &str) -> Vec<String> {
+    let ReplicaSet { name, member, .. } = set;
+    // `isMaster` is known to every shell, `hello` only to newer ones.
+    let script = format!(
+        "try {{ rs.status().ok || rs.initiate({{_id: '{name}', members: [{{_id: 0, host: '{member}'}}]}}) }} catch (e) {{ rs.initiate({{_id: '{name}', members: [{{_id: 0, host: '{member}'}}]}}) }}; quit(db.isMaster().ismaster ? 0 : 1)"
+    );
+    ["CMD", shell, "--quiet", "--eval", &script]
+        .map(ToOwned::to_owned)
+        .to_vec()
+}
