@@ -442,7 +442,12 @@ fn granted_files(project: &Project, service: &Service) -> Vec<(String, String)> 
                 .and_then(|entry| entry.get("file"))
                 .and_then(Value::as_str);
             if let Some(file) = file {
-                let target = text("target").map_or_else(|| format!("/{source}"), str::to_owned);
+                let target = text("target").unwrap_or(source);
+                let target = match (target.starts_with('/'), section) {
+                    (true, _) => target.to_owned(),
+                    (false, "secrets") => format!("/run/secrets/{target}"),
+                    (false, _) => format!("/{target}"),
+                };
                 files.push((file.to_owned(), target));
             }
         }

@@ -63,20 +63,22 @@ impl<'a> Completion<'a> {
         for section in SECTIONS {
             let mut defined = sections.remove(section).unwrap_or_default();
             self.check_references(section, &services, &defined);
+            for (name, entry) in &mut defined {
+                self.name_entry(section, name, entry);
+                self.check_source(section, name, entry);
+            }
             defined.retain(|name, _| {
                 services
                     .values()
                     .any(|service| uses(service, section, name))
             });
-            for (name, entry) in &mut defined {
-                self.name_entry(section, name, entry);
-            }
             if !defined.is_empty() {
                 self.put(section, defined);
             }
         }
         for (name, service) in &mut services {
             self.resolve_variables(name, service);
+            self.resolve_labels(name, service);
         }
         self.put("services", services);
     }
@@ -133,7 +135,50 @@ impl<'a> Completion<'a> {
                 "must be two or more letters, digits, `_`, `.` or `-`, the first a letter or digit";
             self.problem(&format!("{path}.container_name"), container.mark, text);
         }
+        if let Some(node) = service.get("oom_score_adj")
+            && !matches!(node.kind, NodeKind::Integer(-1000..=1000))
+        {
+            let text = "must be between -1000 and 1000";
+            self.problem(&format!("{path}.oom_score_adj"), node.mark, text);
+        }
         self.check_targets(&path, service);
+        self.check_scale(&path, service);
+    }
+
+    /// A container name cannot be had twice, and a service cannot ask for two numbers of containers.
+    fn check_scale(&mut self, path: &str, service: &Node) {
+        let number = |node: Option<&Node>| match node.map(|node| &node.kind) {
+            Some(NodeKind::Integer(number)) => Some(*number),
+            _ => None,
+        };
+        let scale = number(service.get("scale"));
+        let deploy = service.get("deploy");
+        let replicas = number(deploy.and_then(|deploy| deploy.get("replicas")));
+        if let (Some(scale), Some(replicas)) = (scale, replicas)
+            && scale != replicas
+        {
+            let text = "asks for different numbers with `scale` and `deploy.replicas`";
+            self.problem(path, service.mark, text);
+        }
+        if scale.or(replicas).unwrap_or(1) > 1
+            && let Some(name) = service.get("container_name")
+        {
+            let text = "is one name, and the service asks for several containers";
+            self.problem(&format!("{path}.container_name"), name.mark, text);
+        }
+    }
+
+    /// A secret or config comes from one place.
+    fn check_source(&mut self, section: &str, name: &str, entry: &Node) {
+        if !matches!(section, "secrets" | "configs") {
+            return;
+        }
+        let sources = ["file", "environment", "content"];
+        let has = sources.iter().filter(|key| entry.get(key).is_some());
+        if has.count() > 1 {
+            let text = "has more than one of `file`, `environment` and `content`";
+            self.problem(&format!("{section}.{name}"), entry.mark, text);
+        }
     }
 
     /// Nothing may be mounted where memory is mounted already.
@@ -318,6 +363,38 @@ impl<'a> Completion<'a> {
                 }
             }
             arguments.retain(|_, value| !value.is_null());
+        }
+    }
+
+    /// Fills the labels from `label_file`; labels that the definition has win.
+    fn resolve_labels(&mut self, name: &str, service: &mut Node) {
+        let files = service.map_mut().and_then(|map| map.remove("label_file"));
+        let mut all: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for file in files.as_ref().and_then(Node::list).unwrap_or_default() {
+            let place = file.printed().unwrap_or_default();
+            let read = (self.request.read)(Path::new(&place)).map_err(|error| error.to_string());
+            let read = read.and_then(|text| {
+                (self.request.read_variables)(&text, Path::new(&place), &|_| None)
+            });
+            match read {
+                Ok(entries) => all.extend(entries),
+                Err(error) => {
+                    let text = format!("names the file `{place}`, which cannot be read: {error}");
+                    self.problem(&format!("services.{name}.label_file"), file.mark, &text);
+                }
+            }
+        }
+        if all.is_empty() {
+            return;
+        }
+        all.extend(pairs(service.get("labels")));
+        let labels = all.into_iter().map(|(key, value)| {
+            let text = NodeKind::Text(value.unwrap_or_default());
+            (key, Node::new(text))
+        });
+        let labels = Node::new(NodeKind::Map(labels.collect()));
+        if let Some(map) = service.map_mut() {
+            map.insert("labels".to_owned(), labels);
         }
     }
 

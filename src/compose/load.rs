@@ -244,11 +244,12 @@ impl Loader<'_> {
                     return Err(Failure::Problems(expansion.problems));
                 }
             }
-            // A section that is left empty says nothing.
-            if let Some(map) = document.map_mut() {
-                map.retain(|key, value| {
-                    key.starts_with("x-") || value.tag.is_some() || !value.is_null()
-                });
+            if let Some(services) = document.get("services")
+                && services.tag.is_none()
+                && services.map().is_none()
+            {
+                let text = format!("must be a mapping of services, not {}", services.describe());
+                return Err(Problem::new("services", services.mark, &text).into());
             }
             let mut extension = Extension {
                 loader: self,

@@ -6,7 +6,7 @@ mod forms;
 
 use super::merge::joined;
 use super::node::{Map, Mark, Node, NodeKind};
-use super::spec::{self, Object, Pairs, Shape};
+use super::spec::{Object, Pairs, Shape};
 use super::{Problem, SpecDuration, command, size};
 
 /// Why names of services, networks, volumes, secrets and configs are refused.
@@ -20,7 +20,7 @@ pub(super) struct Converter {
 }
 
 impl Converter {
-    fn problem(&mut self, path: &str, mark: Mark, text: &str) -> Node {
+    pub(super) fn problem(&mut self, path: &str, mark: Mark, text: &str) -> Node {
         self.problems.push(Problem::new(path, mark, text));
         Node::at(NodeKind::Null, mark)
     }
@@ -55,12 +55,24 @@ impl Converter {
             },
             Shape::Scalar => match node.kind {
                 NodeKind::Text(_) => node,
-                NodeKind::Integer(_) | NodeKind::Float(_) | NodeKind::Bool(_) => {
+                NodeKind::Integer(_) | NodeKind::Float(_) => {
                     Node::text_at(node.printed().unwrap_or_default(), mark)
                 }
                 _ => self.wrong(&node, path, "must be a text or a number"),
             },
             Shape::Size => self.size(&node, path),
+            Shape::SizeText if node.text().is_some() => self.size(&node, path),
+            Shape::SizeText => self.wrong(&node, path, "must be a text such as `512m`"),
+            Shape::Count => match &node.kind {
+                NodeKind::Integer(_) => node,
+                NodeKind::Text(text) if text == "all" => Node::at(NodeKind::Integer(-1), mark),
+                NodeKind::Text(text) if text.parse::<i64>().is_ok() => {
+                    let number = text.parse::<i64>().unwrap_or_default();
+                    Node::at(NodeKind::Integer(number.into()), mark)
+                }
+                _ => self.wrong(&node, path, "must be a number or `all`"),
+            },
+            Shape::Throttles => self.throttles(node, path),
             Shape::Mode => self.mode(&node, path),
             Shape::Duration => self.duration(&node, path),
             Shape::List(item) => self.list(node, *item, path),
@@ -91,17 +103,13 @@ impl Converter {
             Shape::Ulimit => self.ulimit(node, path),
             Shape::Grants => self.grants(node, path),
             Shape::HealthTest => self.health_test(node, path),
-            Shape::Gpus => match node.text() {
-                Some("all") => node,
-                Some(_) => self.wrong(&node, path, "must be `all` or a list"),
-                None => self.list(node, Shape::Object(&spec::DEVICE_REQUEST), path),
-            },
+            Shape::Gpus => self.gpus(node, path),
             Shape::Models => node,
             Shape::External => self.external(node, path),
         }
     }
 
-    fn wrong(&mut self, node: &Node, path: &str, wanted: &str) -> Node {
+    pub(super) fn wrong(&mut self, node: &Node, path: &str, wanted: &str) -> Node {
         let text = format!("is {}, but {wanted}", node.describe());
         self.problem(path, node.mark, &text)
     }

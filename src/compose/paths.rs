@@ -49,6 +49,26 @@ impl Base<'_> {
                 self.make_absolute(context);
             }
         }
+        let contexts = map
+            .get_mut("build")
+            .and_then(Node::map_mut)
+            .and_then(|map| map.get_mut("additional_contexts"))
+            .and_then(Node::map_mut);
+        for context in contexts.into_iter().flat_map(|map| map.values_mut()) {
+            let is_elsewhere = context
+                .text()
+                .is_some_and(|text| is_remote(text) || text.starts_with("service:"));
+            if !is_elsewhere {
+                self.make_absolute(Some(context));
+            }
+        }
+        let watch = map
+            .get_mut("develop")
+            .and_then(Node::map_mut)
+            .and_then(|map| map.get_mut("watch"));
+        for entry in items(watch) {
+            self.make_absolute(entry.map_mut().and_then(|map| map.get_mut("path")));
+        }
         for file in items(map.get_mut("env_file")) {
             self.make_absolute(file.map_mut().and_then(|map| map.get_mut("path")));
         }

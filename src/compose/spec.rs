@@ -23,6 +23,8 @@ pub enum Shape {
     Number,
     /// A number of bytes, or a text such as `512m`; becomes decimal digits.
     Size,
+    /// A text such as `512m`; becomes decimal digits.
+    SizeText,
     /// A duration such as `1m30s`.
     Duration,
     /// A text or a number; becomes a text.
@@ -73,6 +75,10 @@ pub enum Shape {
     HealthTest,
     /// Graphics cards: `all` or a list.
     Gpus,
+    /// How many devices: a number or `all`, which becomes -1.
+    Count,
+    /// A list of limits of a device's speed.
+    Throttles,
     /// A list of models or a mapping of them.
     Models,
     /// True or false, or a mapping with a `name`.

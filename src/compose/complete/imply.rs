@@ -80,14 +80,24 @@ pub(super) fn imply(service: &mut Node) {
         let Some(secret) = secret.map_mut() else {
             continue;
         };
-        let of = |key: &str| secret.get(key).and_then(Node::printed);
-        let name = of("target").or_else(|| of("source")).unwrap_or_default();
-        let target = if name.starts_with('/') {
-            name
-        } else {
-            format!("/run/secrets/{name}")
-        };
-        secret.insert("target".to_owned(), Node::text_at(target, mark));
+        let source = secret.get("source").and_then(Node::printed);
+        let target = format!("/run/secrets/{}", source.unwrap_or_default());
+        secret
+            .entry("target".to_owned())
+            .or_insert_with(|| Node::text_at(target, mark));
+    }
+    count_all(map.get_mut("gpus"));
+    count_all(inner(
+        map,
+        &["deploy", "resources", "reservations", "devices"],
+    ));
+    for entry in items(inner(map, &["develop", "watch"])) {
+        if let Some(entry) = entry.map_mut() {
+            entry.entry("exec".to_owned()).or_insert_with(|| {
+                let command = Node::new(NodeKind::Null);
+                Node::new(NodeKind::Map(Map::from([("command".to_owned(), command)])))
+            });
+        }
     }
     for key in [
         "depends_on",
@@ -114,4 +124,36 @@ fn dependency(restart: bool, mark: Mark) -> Node {
         map.insert("restart".to_owned(), Node::at(NodeKind::Bool(true), mark));
     }
     Node::at(NodeKind::Map(map), mark)
+}
+
+/// The value at a path of keys.
+fn inner<'a>(map: &'a mut Map, path: &[&str]) -> Option<&'a mut Node> {
+    let (first, rest) = path.split_first()?;
+    let node = map.get_mut(*first)?;
+    if rest.is_empty() {
+        Some(node)
+    } else {
+        inner(node.map_mut()?, rest)
+    }
+}
+
+fn items(node: Option<&mut Node>) -> &mut [Node] {
+    match node.map(|node| &mut node.kind) {
+        Some(NodeKind::List(items)) => items,
+        _ => &mut [],
+    }
+}
+
+/// A request for devices that names neither a number nor devices means all.
+fn count_all(requests: Option<&mut Node>) {
+    for request in items(requests) {
+        let mark = request.mark;
+        if let Some(request) = request.map_mut()
+            && !request.contains_key("device_ids")
+        {
+            request
+                .entry("count".to_owned())
+                .or_insert_with(|| Node::at(NodeKind::Integer(-1), mark));
+        }
+    }
 }

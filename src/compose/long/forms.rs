@@ -102,11 +102,10 @@ impl Converter {
             let mark = item.mark;
             let Some(text) = item.text() else {
                 let mut item = self.object(item, &spec::DEVICE, &path);
+                if item.map().is_some() && item.get("target").is_none() {
+                    self.problem(&path, mark, "lacks the key `target`");
+                }
                 if let Some(map) = item.map_mut() {
-                    let source = map.get("source").cloned();
-                    if let Some(source) = source {
-                        map.entry("target".to_owned()).or_insert(source);
-                    }
                     map.entry("permissions".to_owned())
                         .or_insert_with(|| Node::text_at("rwm", mark));
                 }
@@ -143,6 +142,7 @@ impl Converter {
         let mut all = Map::new();
         match node.kind {
             NodeKind::List(items) => {
+                self.check_names(&items, path);
                 for item in items {
                     let mark = item.mark;
                     let Some(name) = item.text() else {
@@ -177,6 +177,7 @@ impl Converter {
         let mut all = Map::new();
         match node.kind {
             NodeKind::List(items) => {
+                self.check_names(&items, path);
                 for item in items {
                     let mark = item.mark;
                     match item.text() {
@@ -332,6 +333,57 @@ impl Converter {
             });
         }
         Node::at(NodeKind::List(all), mark)
+    }
+
+    pub(super) fn gpus(&mut self, node: Node, path: &str) -> Node {
+        let mark = node.mark;
+        match node.text() {
+            Some("all") => {
+                let count = Node::at(NodeKind::Integer(-1), mark);
+                let request = NodeKind::Map(Map::from([("count".to_owned(), count)]));
+                Node::at(NodeKind::List(vec![Node::at(request, mark)]), mark)
+            }
+            Some(_) => self.wrong(&node, path, "must be `all` or a list"),
+            None => self.list(node, Shape::Object(&spec::DEVICE_REQUEST), path),
+        }
+    }
+
+    /// Docker Compose writes these keys with a capital, as its structure has them.
+    pub(super) fn throttles(&mut self, node: Node, path: &str) -> Node {
+        let mark = node.mark;
+        let NodeKind::List(items) = node.kind else {
+            return self.wrong(&node, path, "must be a list of devices");
+        };
+        let mut all = Vec::new();
+        for item in items {
+            let mark = item.mark;
+            let mut map = Map::new();
+            for (key, value) in item.map().into_iter().flatten() {
+                let path = joined(path, key);
+                let (name, shape) = match key.as_str() {
+                    "path" => ("Path", Shape::Text),
+                    "rate" => ("Rate", Shape::Size),
+                    "weight" => ("Weight", Shape::Integer),
+                    _ => {
+                        self.problem(&path, value.mark, "is not a key of the specification");
+                        continue;
+                    }
+                };
+                map.insert(name.to_owned(), self.convert(value.clone(), shape, &path));
+            }
+            all.push(Node::at(NodeKind::Map(map), mark));
+        }
+        Node::at(NodeKind::List(all), mark)
+    }
+
+    /// A list of names in which none stands twice.
+    fn check_names(&mut self, items: &[Node], path: &str) {
+        for (at, item) in items.iter().enumerate() {
+            if items.iter().take(at).any(|other| other.kind == item.kind) {
+                let text = format!("holds `{}` twice", item.printed().unwrap_or_default());
+                self.problem(path, item.mark, &text);
+            }
+        }
     }
 
     pub(super) fn health_test(&mut self, node: Node, path: &str) -> Node {

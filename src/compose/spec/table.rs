@@ -65,7 +65,7 @@ pub static SERVICE: Object = object(&[
     pairs("annotations", Pairs::Empty),
     f("attach", Shape::Flag).keep(),
     f("build", Shape::Build).merge(Merge::Build),
-    f("develop", Shape::Any),
+    f("develop", Shape::Object(&DEVELOP)),
     f("blkio_config", Shape::Object(&BLKIO)),
     f("cap_add", UNIQUE_TEXTS).unique(Unique::Key),
     f("cap_drop", UNIQUE_TEXTS).unique(Unique::Key),
@@ -170,11 +170,24 @@ pub static SERVICE: Object = object(&[
 /// `blkio_config` of a service.
 pub static BLKIO: Object = object(&[
     f("weight", Shape::Integer),
-    f("weight_device", Shape::List(&Shape::Any)),
-    f("device_read_bps", Shape::List(&Shape::Any)),
-    f("device_read_iops", Shape::List(&Shape::Any)),
-    f("device_write_bps", Shape::List(&Shape::Any)),
-    f("device_write_iops", Shape::List(&Shape::Any)),
+    f("weight_device", Shape::Throttles),
+    f("device_read_bps", Shape::Throttles),
+    f("device_read_iops", Shape::Throttles),
+    f("device_write_bps", Shape::Throttles),
+    f("device_write_iops", Shape::Throttles),
+]);
+
+/// `develop` of a service.
+pub static DEVELOP: Object = object(&[f("watch", Shape::List(&Shape::Object(&WATCH)))]);
+
+static WATCH: Object = object(&[
+    f("path", Shape::Text),
+    f("action", Shape::Text),
+    f("target", Shape::Text),
+    f("exec", Shape::Object(&HOOK)),
+    f("include", TEXTS),
+    f("ignore", TEXTS),
+    f("initial_sync", Shape::Flag),
 ]);
 
 /// `build` of a service, in its long form.
@@ -184,8 +197,8 @@ pub static BUILD: Object = object(&[
     f("dockerfile_inline", Shape::Text),
     f("entitlements", TEXTS),
     pairs("args", Pairs::Resolved),
-    f("provenance", Shape::Scalar),
-    f("sbom", Shape::Scalar),
+    f("provenance", Shape::Any),
+    f("sbom", Shape::Any),
     f("ssh", Shape::Any),
     pairs("labels", Pairs::Empty),
     f("cache_from", TEXTS),
@@ -255,7 +268,7 @@ static RESOURCES: Object = object(&[
 
 static LIMITS: Object = object(&[
     f("cpus", Shape::Number),
-    f("memory", Shape::Size),
+    f("memory", Shape::SizeText),
     f("pids", Shape::Integer),
     f("devices", Shape::List(&Shape::Object(&DEVICE_REQUEST))),
     f("generic_resources", Shape::List(&Shape::Any)),
@@ -263,7 +276,7 @@ static LIMITS: Object = object(&[
 
 static RESERVATIONS: Object = object(&[
     f("cpus", Shape::Number),
-    f("memory", Shape::Size),
+    f("memory", Shape::SizeText),
     f("devices", Shape::List(&Shape::Object(&DEVICE_REQUEST))),
     f("generic_resources", Shape::List(&Shape::Any)),
 ]);
@@ -272,7 +285,7 @@ static RESERVATIONS: Object = object(&[
 pub static DEVICE_REQUEST: Object = object(&[
     f("capabilities", TEXTS),
     f("driver", Shape::Text),
-    f("count", Shape::Any),
+    f("count", Shape::Count),
     f("device_ids", TEXTS),
     f("options", Shape::Pairs(Pairs::Empty)),
 ]);

@@ -193,8 +193,7 @@ fn device_requests(value: &Value) -> Vec<DeviceRequest> {
         let count = match read.text("count").as_deref() {
             Some("all") => Some(-1),
             Some(count) => count.parse().ok(),
-            None if request.contains_key("device_ids") => None,
-            None => Some(-1),
+            None => None,
         };
         let capabilities = read.texts("capabilities");
         let capabilities = capabilities.unwrap_or_else(|| vec!["gpu".to_owned()]);
