@@ -56,6 +56,8 @@ pub struct Deployment {
     pub probes: BTreeMap<String, Probe>,
     /// The replica set that mongo must be initiated as; `None` for an external or an old mongo.
     pub replica_set: Option<ReplicaSet>,
+    /// The shell in mongo's image, `mongosh` or `mongo`.
+    pub mongo_shell: String,
     /// Image references of the bundled servers, by service; empty when they are not used.
     pub bundled_images: BTreeMap<String, String>,
     /// Architecture that the bundled servers run on, in Go's words.
@@ -149,12 +151,8 @@ pub struct Context {
 pub struct Definitions<'a> {
     /// docker-compose.override.yml, when there is one.
     pub files: Vec<File>,
-    /// Variables for `$NAME`.
-    pub variables: &'a dyn Fn(&str) -> Option<String>,
-    /// Active profiles; `*` stands for all.
-    pub profiles: Vec<String>,
-    /// The user's home, for `~`.
-    pub home: Option<String>,
+    /// Looks up the environment of the process.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// Reads variables.env and files that the definitions name.
     pub read: &'a Read<'a>,
 }
@@ -201,6 +199,7 @@ pub fn make(
             name: REPLICA_SET.to_owned(),
             member: "mongo:27017".to_owned(),
         }),
+        mongo_shell: settings.mongo_shell.clone(),
         bundled_images: text.bundled_images(),
         bundled_architecture: context.architecture.clone(),
         urls: urls(settings),
@@ -226,13 +225,21 @@ fn load(
         is_literal: true,
     }];
     files.extend(definitions.files.iter().cloned());
+    let variables = |name: &str| settings.names.look_up(name, definitions.environment);
+    let profiles = variables("COMPOSE_PROFILES").unwrap_or_default();
+    let profiles: Vec<String> = profiles
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
     let loaded = compose::load::load(&Request {
         name: &settings.project_name,
+        is_named: settings.is_project_named,
         folder: &settings.root.join("lib"),
         files: &files,
-        variables: definitions.variables,
-        profiles: &definitions.profiles,
-        home: definitions.home.as_deref(),
+        variables: &variables,
+        profiles: &profiles,
+        home: variables("HOME").as_deref(),
         read: definitions.read,
         read_variables: &read_variables,
     });
@@ -405,8 +412,10 @@ mod tests {
             rc: &format!("{RC}{rc}"),
             variables,
             version,
+            dotenv: "",
             environment: &|_| None,
-            canonical: &|path| path.to_path_buf(),
+            canonical: &|path| Ok(path.to_path_buf()),
+            is_folder: &|_| true,
         };
         let (settings, _) = resolve(&sources).unwrap();
         let context = Context {
@@ -415,9 +424,7 @@ mod tests {
         };
         let definitions = Definitions {
             files: Vec::new(),
-            variables: &|_| None,
-            profiles: Vec::new(),
-            home: None,
+            environment: &|_| None,
             read: &|_| Ok(variables.to_owned()),
         };
         make(
@@ -461,6 +468,16 @@ mod tests {
                 "mongo:8.0 redis:7.4 registry.local:5000/overleaf:6.2.2",
             ),
             (
+                "EDITION=pro\nGIT_BRIDGE_ENABLED=true\nIMAGE_VERSION=6.2.1\nGIT_BRIDGE_IMAGE=own/bridge:6.0.0\n",
+                "6.2.2",
+                "own/bridge:6.0.0 mongo:8.0 redis:7.4 quay.io/sharelatex/sharelatex-pro:6.2.1",
+            ),
+            (
+                "MONGO_IMAGE=mongo@sha256:ab\nOVERLEAF_IMAGE_NAME=own/overleaf@sha256:cd\n",
+                "6.2.2",
+                "mongo@sha256:ab redis:7.4 own/overleaf@sha256:cd",
+            ),
+            (
                 "BUNDLED_SERVERS=true\n",
                 "6.2.2",
                 "toolkit-bundled/mongo:abc toolkit-bundled/redis:abc toolkit-bundled/sharelatex:abc",
@@ -481,8 +498,30 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_may_refer_to_what_the_definition_sets() {
+        let made = deployment(
+            "",
+            "A=$V1_HISTORY_URL\nB=$IMAGE\nC=$COMPOSE_PROJECT_NAME\nD=$REDIS_HOST\n",
+            "6.2.2",
+        );
+        let environment = &made.project.services["sharelatex"].environment.0;
+        for (name, expected) in [
+            ("A", "http://sharelatex:3100/api"),
+            ("B", "sharelatex/sharelatex:6.2.2"),
+            ("C", "overleaf"),
+            ("D", "redis"),
+        ] {
+            assert_eq!(environment[name].as_deref(), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
     fn the_hash_of_the_whole_application_is_that_of_docker_compose() {
-        let made = deployment("", "OVERLEAF_APP_NAME=\"Our Overleaf Instance\"\n", "4.1.0");
+        let made = deployment(
+            "",
+            "SHARELATEX_APP_NAME=\"Our Overleaf Instance\"\n",
+            "4.1.0",
+        );
         let value = canonical::service_value(&made.project.services["sharelatex"]);
         assert_eq!(
             value["environment"]["SHARELATEX_MONGO_URL"],

@@ -10,10 +10,11 @@ pub mod interrupt;
 pub mod lock;
 pub mod ports;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -227,40 +228,55 @@ pub fn path_kind(path: &Path) -> PathKind {
     }
 }
 
-/// The path with symbolic links resolved as far as it exists, and `.` and `..` removed.
+/// How many symbolic links one path may lead through, as in Linux.
+const MOST_LINKS: usize = 40;
+
+/// The path with symbolic links resolved as far as it exists, also one that points to nothing, and
+/// `.` and `..` removed.
+///
+/// # Errors
+/// Symbolic links lead round in a circle.
+pub fn resolve(path: &Path) -> Result<PathBuf, HostError> {
+    let parts = |path: &Path| -> Vec<OsString> {
+        let parts = path.components().rev();
+        parts.map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let mut left = parts(path);
+    let mut real = PathBuf::new();
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        if part == ".." {
+            real.pop();
+            continue;
+        }
+        if part != "." {
+            real.push(part);
+        }
+        // What is no link, or cannot be looked at, stands for itself.
+        let Ok(target) = fs::read_link(&real) else {
+            continue;
+        };
+        links += 1;
+        if links > MOST_LINKS {
+            let source = io::Error::other("its symbolic links lead round in a circle");
+            return Err(HostError::file("resolve", path, source));
+        }
+        real.pop();
+        left.extend(parts(&target));
+    }
+    Ok(real)
+}
+
+/// As [`resolve`]; a path whose links lead round in a circle stays as it is.
 #[must_use]
 pub fn canonical(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                plain = fs::canonicalize(&plain).unwrap_or(plain);
-                plain.pop();
-            }
-            other => plain.push(other),
-        }
-    }
-    let mut missing = PathBuf::new();
-    let mut existing = plain.as_path();
-    loop {
-        if let Ok(real) = fs::canonicalize(existing) {
-            return if missing.as_os_str().is_empty() {
-                real
-            } else {
-                real.join(missing)
-            };
-        }
-        let (Some(parent), Some(name)) = (existing.parent(), existing.file_name()) else {
-            return plain;
-        };
-        missing = if missing.as_os_str().is_empty() {
-            PathBuf::from(name)
-        } else {
-            Path::new(name).join(missing)
-        };
-        existing = parent;
-    }
+    resolve(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Whether a folder stands at the path, or a link to one.
+#[must_use]
+pub fn is_folder(path: &Path) -> bool {
+    path_kind(path) == PathKind::Folder
 }
 
 /// A fresh secret of 32 random bytes, as 64 hexadecimal digits.

@@ -9,9 +9,36 @@ pub fn tag(reference: &str) -> Option<&str> {
         .map(|(_, tag)| tag)
 }
 
+/// The reference with a tag; one that already has a tag or digest is kept.
+#[must_use]
+pub fn with_tag(reference: &str, tag_if_none: &str) -> String {
+    match tag(reference) {
+        Some(_) => reference.to_owned(),
+        None => format!("{reference}:{tag_if_none}"),
+    }
+}
+
+/// Whether the reference names an image by its digest.
+#[must_use]
+pub fn has_digest(reference: &str) -> bool {
+    reference.contains('@')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_never_doubled() {
+        for (reference, expected) in [
+            ("a/b", "a/b:1"),
+            ("host:5000/b", "host:5000/b:1"),
+            ("a/b:2", "a/b:2"),
+            ("b@sha256:ab", "b@sha256:ab"),
+        ] {
+            assert_eq!(with_tag(reference, "1"), expected);
+        }
+    }
 
     #[test]
     fn the_port_of_a_registry_is_no_tag() {

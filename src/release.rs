@@ -97,6 +97,13 @@ impl Version {
         (self.major, self.minor, self.patch)
     }
 
+    /// The version without the suffix of CEP's own images, as the images of Overleaf have it.
+    #[must_use]
+    pub fn upstream_tag(&self) -> String {
+        let suffix = self.suffix.split("-ext-v").next().unwrap_or_default();
+        format!("{}.{}.{}{suffix}", self.major, self.minor, self.patch)
+    }
+
     fn candidate(&self) -> Option<u64> {
         self.suffix
             .strip_prefix("-RC")
@@ -143,7 +150,9 @@ impl FromStr for Version {
         let parsed: Vec<u64> = numbers
             .split('.')
             .map(|number| {
-                let is_plain = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+                let is_plain = !number.is_empty()
+                    && number.bytes().all(|b| b.is_ascii_digit())
+                    && (number == "0" || !number.starts_with('0'));
                 if is_plain {
                     number.parse().map_err(|_| refuse())
                 } else {
@@ -424,11 +433,26 @@ mod tests {
             "6.2.2-foo",
             "6..2",
             "-RC",
+            "08.1.0",
+            "6.02.2",
         ] {
             assert_eq!(text.parse::<Version>(), Err(VersionError(text.to_owned())));
         }
         assert_eq!(version("6.1.2-ext-v4.1").to_string(), "6.1.2-ext-v4.1");
         assert_eq!(version("5.0.0-RC1-with-texlive-full").numbers(), (5, 0, 0));
+        assert_eq!(version("6.0.0-RC").to_string(), "6.0.0-RC");
+    }
+
+    #[test]
+    fn the_images_of_overleaf_have_no_suffix_of_cep() {
+        for (text, expected) in [
+            ("6.2.2", "6.2.2"),
+            ("6.0.0-RC2", "6.0.0-RC2"),
+            ("6.2.2-with-texlive-full", "6.2.2-with-texlive-full"),
+            ("6.1.2-ext-v4.1", "6.1.2"),
+        ] {
+            assert_eq!(version(text).upstream_tag(), expected);
+        }
     }
 
     #[test]

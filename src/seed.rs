@@ -96,13 +96,13 @@ fn variables(wishes: &Wishes) -> Result<String, HostError> {
     let mut text = VARIABLES.to_owned();
     for name in SECRETS {
         let secret = host::new_secret()?;
-        text = edit::set(&text, name, &secret);
+        text = edit::set(edit::Grammar::Variables, &text, name, &secret);
         if name == HISTORY_SECRET.1 {
-            text = edit::set(&text, HISTORY_SECRET.0, &secret);
+            text = edit::set(edit::Grammar::Variables, &text, HISTORY_SECRET.0, &secret);
         }
     }
     if let Some(url) = &wishes.site_url {
-        text = edit::set(&text, "OVERLEAF_SITE_URL", url);
+        text = edit::set(edit::Grammar::Variables, &text, "OVERLEAF_SITE_URL", url);
     }
     Ok(text)
 }
@@ -113,7 +113,12 @@ fn rc(wishes: &Wishes) -> String {
         changes.push(("EDITION", edition.id().to_owned()));
     }
     if let Some(listen) = &wishes.listen {
-        changes.push(("OVERLEAF_LISTEN_IP", listen.to_string()));
+        // Docker Compose wants brackets around IPv6.
+        let address = match listen {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        changes.push(("OVERLEAF_LISTEN_IP", address));
     }
     if let Some(port) = wishes.port {
         changes.push(("OVERLEAF_PORT", port.to_string()));
@@ -132,7 +137,7 @@ fn rc(wishes: &Wishes) -> String {
         changes.push(("BUNDLED_SERVERS", "true".to_owned()));
     }
     changes.iter().fold(RC.to_owned(), |text, (name, value)| {
-        edit::set(&text, name, value)
+        edit::set(edit::Grammar::Rc, &text, name, value)
     })
 }
 
@@ -157,8 +162,10 @@ mod tests {
             rc: &text(RC_FILE),
             variables: &text(VARIABLES_FILE),
             version: &text(VERSION_FILE),
+            dotenv: "",
             environment: &|_| None,
-            canonical: &|path| path.to_path_buf(),
+            canonical: &|path| Ok(path.to_path_buf()),
+            is_folder: &|_| true,
         };
         let (settings, warnings) = resolve(&sources).unwrap();
         assert_eq!(warnings, []);

@@ -9,20 +9,26 @@ pub mod catalogue;
 pub mod edit;
 pub mod env_file;
 mod layers;
+mod legacy;
+pub mod names;
 pub mod problem;
 pub mod shell_words;
 pub mod variables;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::release::Edition;
-use crate::release::Version;
-use env_file::Entry;
+use crate::image;
+use crate::release::Catalogue;
+use crate::release::CatalogueError;
+use crate::release::{Edition, EditionImages, Version};
+use env_file::{Entry, EnvFile};
 use layers::Layers;
+use names::Names;
 use problem::{Place, Problem, ProblemKind};
 
 /// Where overleaf.rc stands below the root of an instance.
@@ -41,10 +47,14 @@ pub struct Settings {
     pub root: PathBuf,
     /// Name of the Compose project.
     pub project_name: String,
+    /// Whether the operator named it; if not, a `name:` in the override file counts.
+    pub is_project_named: bool,
     /// Which Overleaf runs.
     pub edition: Edition,
     /// The release that drives behaviour.
     pub version: Version,
+    /// Tag of the images of the application and of git-bridge, when it is not that of the release.
+    pub image_tag: Option<String>,
     /// A withdrawn release that the operator asks for all the same.
     pub accepted_retraction: Option<String>,
     /// Whether containers are named after the project instead of by the old fixed names.
@@ -55,6 +65,8 @@ pub struct Settings {
     pub sharelatex: SharelatexSettings,
     /// The `mongo` service; `None` when an external one is used.
     pub mongo: Option<StoreSettings>,
+    /// Shell that the health check of mongo runs.
+    pub mongo_shell: String,
     /// URL under which the application reaches mongo.
     pub mongo_url: String,
     /// The `redis` service; `None` when an external one is used.
@@ -73,7 +85,23 @@ pub struct Settings {
     pub sibling_socket: Option<String>,
     /// The variables handed to the containers, in the order of variables.env.
     pub variables: Vec<Entry>,
+    /// What `$NAME` stands for in the files that Docker Compose reads.
+    pub names: Names,
+    variables_file: EnvFile,
+    /// What the names in variables.env stand for, as far as services do not matter.
+    references: References,
     origins: BTreeMap<String, Origin>,
+}
+
+/// Look-ups that were made, with their answers.
+#[derive(Clone, Default)]
+struct References(BTreeMap<String, Option<String>>);
+
+impl fmt::Debug for References {
+    /// Without the values, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Settings of the `sharelatex` service.
@@ -162,6 +190,37 @@ impl Settings {
         let entry = self.variables.iter().find(|entry| entry.name == name)?;
         entry.value.as_deref()
     }
+
+    /// The variables as a service gets them whose definition sets `environment`: a `$NAME` in
+    /// variables.env may refer to it.
+    #[must_use]
+    pub fn variables_for(&self, environment: &BTreeMap<String, Option<String>>) -> Vec<Entry> {
+        let look_up = |name: &str| {
+            let known = self.references.0.get(name).cloned().flatten();
+            known.or_else(|| environment.get(name).cloned().flatten())
+        };
+        self.variables_file.entries(&look_up).0
+    }
+
+    /// Image reference of the application, out of the images of its edition.
+    #[must_use]
+    pub fn sharelatex_image(&self, images: &EditionImages) -> String {
+        let name = self.sharelatex.image.as_ref().unwrap_or(&images.sharelatex);
+        let version = self.version.to_string();
+        image::with_tag(name, self.image_tag.as_ref().unwrap_or(&version))
+    }
+
+    /// Image reference of git-bridge, when it is on and its edition has one.
+    #[must_use]
+    pub fn git_bridge_image(&self, images: &EditionImages) -> Option<String> {
+        let git_bridge = self.git_bridge.as_ref()?;
+        let name = git_bridge.image.as_ref().or(images.git_bridge.as_ref())?;
+        let version = self.version.upstream_tag();
+        Some(image::with_tag(
+            name,
+            self.image_tag.as_ref().unwrap_or(&version),
+        ))
+    }
 }
 
 /// The texts and look-ups that settings are made from.
@@ -174,10 +233,15 @@ pub struct Sources<'a> {
     pub variables: &'a str,
     /// Text of the version file.
     pub version: &'a str,
+    /// Text of `lib/.env`, from which Docker Compose takes names; empty when there is none.
+    pub dotenv: &'a str,
     /// Look-up of an environment variable of the process.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
-    /// Makes an absolute path canonical as far as it exists (symbolic links, `..`).
-    pub canonical: &'a dyn Fn(&Path) -> PathBuf,
+    /// Makes an absolute path canonical as far as it exists (symbolic links, `..`), or says what
+    /// is wrong with it.
+    pub canonical: &'a dyn Fn(&Path) -> Result<PathBuf, String>,
+    /// Whether a folder stands at the path.
+    pub is_folder: &'a dyn Fn(&Path) -> bool,
 }
 
 /// The configuration cannot be used.
@@ -189,6 +253,9 @@ pub enum SettingsError {
     /// The shipped data is broken.
     #[error(transparent)]
     Catalogue(#[from] catalogue::SettingsTomlError),
+    /// The shipped data about releases is broken.
+    #[error(transparent)]
+    Releases(#[from] CatalogueError),
 }
 
 /// Whether Compose takes the text as the name of a project.
@@ -206,16 +273,37 @@ pub fn is_project_name(text: &str) -> bool {
 /// [`SettingsError::Invalid`] with every problem of every file.
 pub fn resolve(sources: &Sources<'_>) -> Result<(Settings, Vec<Problem>), SettingsError> {
     let rows = catalogue::load()?;
+    let releases = Catalogue::load()?;
     let rc_file = sources.root.join(RC_FILE);
-    let (assigned, mut problems) = shell_words::parse(sources.rc, &rc_file, sources.environment);
+    let version = layers::first_line(sources.version).parse().ok();
+    // A shell has read the defaults before the file, and then its own variables.
+    let before = |name: &str| {
+        let row = rows.iter().find(|row| row.name == name && !row.environment);
+        row.and_then(|row| row.default.clone())
+            .or_else(|| names::of_script(name, sources.root, version.as_ref()))
+            .or_else(|| (sources.environment)(name))
+    };
+    let (assigned, mut problems) = shell_words::parse(sources.rc, &rc_file, &before);
+    legacy::check_rc(&assigned, &mut problems);
     let variables_file = sources.root.join(VARIABLES_FILE);
-    let (variables, variable_problems) =
-        env_file::parse(sources.variables, &variables_file, sources.environment);
+    let (variables, variable_problems) = EnvFile::read(sources.variables, &variables_file);
     problems.extend(variable_problems);
+    let (dotenv, dotenv_problems) = dotenv(sources);
+    problems.extend(dotenv_problems);
     let mut layers = Layers::new(&rows, &assigned, sources, problems);
     layers.check_names();
-    let settings = layers.settings(variables);
+    let settings = layers.settings(&dotenv);
     let mut problems = layers.into_problems();
+    let settings = match settings {
+        Some(mut settings) => {
+            settings.names = Names::of(&settings, &rows, &assigned, dotenv, &releases)?;
+            let brand = &releases.era(&settings.version)?.brand;
+            problems.extend(settings.take_variables(variables, sources));
+            legacy::check_variables(&settings, brand, sources.variables, &mut problems);
+            Some(settings)
+        }
+        None => None,
+    };
     problems.sort_by_key(|problem| {
         problem
             .place
@@ -234,6 +322,37 @@ pub fn resolve(sources: &Sources<'_>) -> Result<(Settings, Vec<Problem>), Settin
     }
 }
 
+/// Where Docker Compose looks for names besides the environment, below the root of an instance.
+pub const DOTENV_FILE: &str = "lib/.env";
+
+fn dotenv(sources: &Sources<'_>) -> (BTreeMap<String, String>, Vec<Problem>) {
+    let file = sources.root.join(DOTENV_FILE);
+    let (entries, problems) = env_file::parse(sources.dotenv, &file, sources.environment);
+    let entries = entries.into_iter();
+    let values = entries.filter_map(|entry| Some((entry.name, entry.value?)));
+    (values.collect(), problems)
+}
+
+impl Settings {
+    fn take_variables(&mut self, file: EnvFile, sources: &Sources<'_>) -> Vec<Problem> {
+        let asked = RefCell::new(BTreeMap::new());
+        let look_up = |name: &str| {
+            let value = self.names.look_up(name, sources.environment);
+            asked.borrow_mut().insert(name.to_owned(), value.clone());
+            value
+        };
+        let (variables, problems) = file.entries(&look_up);
+        for entry in &variables {
+            let origin = Origin::File(entry.place.clone());
+            self.origins.insert(entry.name.clone(), origin);
+        }
+        self.variables = variables;
+        self.variables_file = file;
+        self.references = References(asked.into_inner());
+        problems
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,12 +365,14 @@ mod tests {
             rc,
             variables: "OVERLEAF_APP_NAME=x\n",
             version,
+            dotenv: "",
             environment: &|_| None,
-            canonical: &|path| path.to_path_buf(),
+            canonical: &|path| Ok(path.to_path_buf()),
+            is_folder: &|_| true,
         };
         resolve(&sources).map_err(|error| match error {
             SettingsError::Invalid(problems) => problems.into_iter().map(|p| p.text).collect(),
-            other @ SettingsError::Catalogue(_) => vec![other.to_string()],
+            other => vec![other.to_string()],
         })
     }
 
@@ -277,9 +398,9 @@ mod tests {
         assert_eq!(
             resolved(&rc, "6.2").unwrap_err(),
             [
-                "OVERLEAF_PORT: `http` is not a port; use a number from 1 to 65535",
+                "OVERLEAF_PORT: `http` is not a port",
                 "OVERLEAF_LISTEN_IP: `here` is not an IP address",
-                "EDITION: `gold` is not a value for it; use one of ce, pro, cep",
+                "EDITION: `gold` is not a value for it",
                 "`6.2` is not an Overleaf version; write it as `6.2.2`",
             ]
         );

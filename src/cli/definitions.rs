@@ -76,16 +76,6 @@ pub(super) fn override_file(root: &Path) -> Result<Vec<File>, CommandError> {
     }])
 }
 
-/// Active profiles, as Docker Compose takes them from the environment.
-pub(super) fn profiles() -> Vec<String> {
-    let list = super::environment("COMPOSE_PROFILES").unwrap_or_default();
-    let names = list.split(',').map(str::trim);
-    names
-        .filter(|name| !name.is_empty())
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
 /// A line of a definition. It may hold a secret anywhere; its keys say enough.
 pub(super) fn definition_line(file: &Path, line: usize) -> Option<String> {
     let text = host::read_text(file).ok()?;

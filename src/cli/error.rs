@@ -160,7 +160,7 @@ impl From<SettingsError> for CommandError {
     fn from(error: SettingsError) -> Self {
         match error {
             SettingsError::Invalid(problems) => of_problems(problems, &|_, _| None),
-            SettingsError::Catalogue(_) => {
+            SettingsError::Catalogue(_) | SettingsError::Releases(_) => {
                 Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::definitions::{definition_line, of_deployment, of_finding, override_file, profiles};
+use super::definitions::{definition_line, of_deployment, of_finding, override_file};
 use super::{Session, error::CommandError, exit};
 use crate::apply::Work;
 use crate::bundled;
@@ -109,19 +109,26 @@ pub fn read_all(root: &Path) -> Result<Texts, CommandError> {
 /// # Errors
 /// The configuration is wrong.
 pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Instance, CommandError> {
+    // A shell sets PWD, a service manager does not.
+    let folder = |name: &str| {
+        let is_asked = name == "PWD";
+        is_asked.then(|| session.current_folder.display().to_string())
+    };
     let sources = Sources {
         root,
         rc: &texts.rc,
         variables: &texts.variables,
         version: &texts.version,
-        environment: &super::environment,
-        canonical: &host::canonical,
+        dotenv: &dotenv(root)?,
+        environment: &|name| super::environment(name).or_else(|| folder(name)),
+        canonical: &|path| host::resolve(path).map_err(|error| with_cause(&error)),
+        is_folder: &host::is_folder,
     };
     let line_of = |file: &Path, line: usize| shown_line(texts, file, line);
     let resolved = settings::resolve(&sources);
     let (settings, problems) = resolved.map_err(|error| match error {
         settings::SettingsError::Invalid(problems) => super::error::of_problems(problems, &line_of),
-        other @ settings::SettingsError::Catalogue(_) => other.into(),
+        other => other.into(),
     })?;
     let mut warnings = Vec::new();
     for problem in problems
@@ -141,16 +148,9 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
     };
     let catalogue = Catalogue::load().map_err(DeploymentError::from)?;
     let variables_file = root.join(settings::VARIABLES_FILE);
-    let project = settings.project_name.clone();
-    let variables = |name: &str| match name {
-        "COMPOSE_PROJECT_NAME" => Some(project.clone()),
-        name => super::environment(name),
-    };
     let definitions = Definitions {
         files: override_file(root)?,
-        variables: &variables,
-        profiles: profiles(),
-        home: super::environment("HOME"),
+        environment: &super::environment,
         // The text at hand may not be written yet.
         read: &|path| {
             if path == variables_file {
@@ -176,6 +176,24 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
         program,
         warnings,
     })
+}
+
+/// The text of `lib/.env`, which Docker Compose reads unless it is told not to.
+fn dotenv(root: &Path) -> Result<String, CommandError> {
+    let file = root.join(settings::DOTENV_FILE);
+    let is_off = super::environment("COMPOSE_DISABLE_ENV_FILE");
+    let is_off = is_off.is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+    if is_off || !host::exists(&file) {
+        return Ok(String::new());
+    }
+    read(root, settings::DOTENV_FILE)
+}
+
+fn with_cause(error: &host::HostError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// A line of one of the files, without what may be a secret: values of variables.env, and of

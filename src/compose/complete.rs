@@ -17,6 +17,7 @@ use references::{circle, references, uses};
 /// Completes a checked tree and collects what does not hold together.
 pub(super) struct Completion<'a> {
     request: &'a Request<'a>,
+    name: &'a str,
     pub(super) root: Node,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
@@ -26,9 +27,10 @@ pub(super) struct Completion<'a> {
 const SECTIONS: [&str; 4] = ["networks", "volumes", "secrets", "configs"];
 
 impl<'a> Completion<'a> {
-    pub(super) fn new(request: &'a Request<'a>, root: Node) -> Self {
+    pub(super) fn new(request: &'a Request<'a>, name: &'a str, root: Node) -> Self {
         Self {
             request,
+            name,
             root,
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -285,7 +287,7 @@ impl<'a> Completion<'a> {
     fn name_entry(&mut self, section: &str, key: &str, entry: &mut Node) {
         let mark = entry.mark;
         let path = format!("{section}.{key}");
-        let project = self.request.name;
+        let project = self.name;
         let Some(map) = entry.map_mut() else {
             return;
         };

@@ -39,6 +39,8 @@ pub type ReadVariables<'a> =
 pub struct Request<'a> {
     /// Name of the project.
     pub name: &'a str,
+    /// Whether that name is given; otherwise the last `name:` of the files counts.
+    pub is_named: bool,
     /// Folder at which relative paths start.
     pub folder: &'a Path,
     /// The files, each changing those before it.
@@ -124,6 +126,7 @@ pub fn project(text: &str, name: &str) -> Result<Project, LoadError> {
     };
     let request = Request {
         name,
+        is_named: true,
         folder: Path::new("/"),
         files: &[file],
         variables: &|_| None,
@@ -202,16 +205,40 @@ impl Loader<'_> {
                 merge::onto(&mut root, document, Shape::Object(&spec::FILE))?;
             }
         }
+        let name = self.name(&root);
         let root = self.long_form(&root)?;
-        let mut completion = Completion::new(self.request, root);
+        let mut completion = Completion::new(self.request, &name, root);
         completion.run(base);
         self.warnings.append(&mut completion.warnings);
         if !completion.problems.is_empty() {
             return Err(Failure::Problems(completion.problems));
         }
-        let mut project = model::project(self.request.name, &completion.root);
+        let mut project = model::project(&name, &completion.root);
         self.note_places(&completion.root, &mut project);
         Ok(project)
+    }
+
+    /// The name of the project. One that stands in a file is made lower-case, and what a name cannot
+    /// hold is left out.
+    fn name(&self, root: &Node) -> String {
+        let given = self.request.name.to_owned();
+        let Some(text) = root.get("name").and_then(Node::text) else {
+            return given;
+        };
+        if self.request.is_named {
+            return given;
+        }
+        let lower = text.to_ascii_lowercase();
+        let kept: String = lower
+            .chars()
+            .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+            .collect();
+        let kept = kept.trim_start_matches(['-', '_']);
+        if kept.is_empty() {
+            given
+        } else {
+            kept.to_owned()
+        }
     }
 
     /// The documents of a file, expanded, with `extends` and `include` carried out.

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tera::{Kwargs, State, Tera};
 
 use super::{Context, DeploymentError, REPLICA_SET, bundled_image};
-use crate::image;
 use crate::release::Catalogue;
 use crate::settings::Settings;
 use crate::settings::VARIABLES_FILE;
@@ -43,9 +42,6 @@ const TEMPLATES: [(&str, &str); 6] = [
 /// addresses on the engine's default networks.
 const TRUSTED_PROXIES: &str = "loopback,172.16.0.0/12";
 
-/// First major version of mongo whose image has `mongosh` instead of `mongo`.
-const FIRST_WITH_MONGOSH: u64 = 6;
-
 /// The values for the templates of one instance.
 pub(super) struct Rendering {
     values: BTreeMap<&'static str, Value>,
@@ -75,10 +71,6 @@ impl Rendering {
         let mut values = BTreeMap::new();
         values.insert("bundled", json!(settings.bundled));
         values.insert(
-            "network",
-            json!(format!("{}_default", settings.project_name)),
-        );
-        values.insert(
             "era",
             json!({
                 "brand": era.brand,
@@ -87,11 +79,10 @@ impl Rendering {
                 "git_bridge_api": era.git_bridge_api,
             }),
         );
-        let name = sharelatex.image.as_ref().unwrap_or(&images.sharelatex);
         values.insert(
             "sharelatex",
             json!({
-                "image": choose("sharelatex", tagged(name, &settings.version.to_string())),
+                "image": choose("sharelatex", settings.sharelatex_image(images)),
                 "container_name": container_name("sharelatex"),
                 "port": short_port(&sharelatex.listen_ip, &sharelatex.port, 80),
                 "data_path": sharelatex.data_path,
@@ -111,7 +102,7 @@ impl Rendering {
                 "image": choose("mongo", mongo.image.clone()),
                 "container_name": container_name("mongo"),
                 "data_path": mongo.data_path,
-                "shell": mongo_shell(&mongo.image),
+                "shell": settings.mongo_shell,
                 "replica_set": era.needs_replica_set.then_some(REPLICA_SET),
             })
         });
@@ -125,10 +116,8 @@ impl Rendering {
             })
         });
         values.insert("redis", json!(redis));
-        let (major, minor, patch) = settings.version.numbers();
         let git_bridge = settings.git_bridge.as_ref().map(|git_bridge| {
-            let name = git_bridge.image.as_ref().or(images.git_bridge.as_ref());
-            let real = name.map(|name| tagged(name, &format!("{major}.{minor}.{patch}")));
+            let real = settings.git_bridge_image(images);
             json!({
                 "image": choose("git-bridge", real.unwrap_or_default()),
                 "container_name": container_name("git-bridge"),
@@ -180,14 +169,6 @@ fn quote(value: &str, _: Kwargs, _: &State<'_>) -> String {
     Value::String(value.to_owned()).to_string()
 }
 
-/// An image reference; a name that already has a tag or digest is kept.
-fn tagged(name: &str, tag: &str) -> String {
-    match image::tag(name) {
-        Some(_) => name.to_owned(),
-        None => format!("{name}:{tag}"),
-    }
-}
-
 /// `ADDRESS:PORT:TARGET`, with an IPv6 address in brackets.
 fn short_port(address: &str, port: &str, target: u16) -> String {
     let address = address.trim_matches(['[', ']']);
@@ -195,18 +176,5 @@ fn short_port(address: &str, port: &str, target: u16) -> String {
         "" => format!("{port}:{target}"),
         address if address.contains(':') => format!("[{address}]:{port}:{target}"),
         address => format!("{address}:{port}:{target}"),
-    }
-}
-
-/// The shell that the health check of this mongo image can use.
-pub(super) fn mongo_shell(image: &str) -> &'static str {
-    let major = image::tag(image)
-        .and_then(|tag| tag.split(|c: char| !c.is_ascii_digit()).next())
-        .and_then(|digits| digits.parse::<u64>().ok());
-    // A tag without a number, such as a digest, is taken for a current image.
-    if major.is_some_and(|major| major < FIRST_WITH_MONGOSH) {
-        "mongo"
-    } else {
-        "mongosh"
     }
 }

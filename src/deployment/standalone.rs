@@ -4,7 +4,7 @@
 //! replica set is initiated by its health check, so that whoever waits for a healthy mongo waits
 //! for a primary.
 
-use super::{Deployment, ReplicaSet, render};
+use super::{Deployment, ReplicaSet};
 use crate::compose::{Healthcheck, Project};
 
 /// The project with the work of the toolkit written into it.
@@ -19,7 +19,7 @@ pub fn project(deployment: &Deployment) -> Project {
         let test = if is_bundled {
             bundled_test(set)
         } else {
-            real_test(set, render::mongo_shell(&mongo.image))
+            real_test(set, &deployment.mongo_shell)
         };
         let check = mongo.healthcheck.get_or_insert_with(Healthcheck::default);
         check.test = test;

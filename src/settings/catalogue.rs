@@ -43,6 +43,14 @@ pub struct SettingRow {
     pub kind: SettingType,
     /// The value when no layer sets it.
     pub default: Option<String>,
+    /// Whether the environment variable of the same name stands in for a missing key.
+    #[serde(default)]
+    pub environment: bool,
+    /// Whether an empty value counts as a missing key.
+    #[serde(default)]
+    pub empty_is_unset: bool,
+    /// A word that counts as a missing key.
+    pub unset_word: Option<String>,
     /// Editions that read it, by [`crate::release::Edition::id`].
     pub editions: Vec<String>,
     /// First release on which it has an effect; `None` when it has one on the oldest known.
@@ -93,14 +101,8 @@ pub fn objection(row: &SettingRow, value: &str) -> Option<String> {
     let is_sound = match row.kind {
         SettingType::Text | SettingType::Flag | SettingType::Url => true,
         SettingType::Port => is_port(value),
-        SettingType::Address => {
-            value.is_empty()
-                || value
-                    .trim_matches(['[', ']'])
-                    .parse::<std::net::IpAddr>()
-                    .is_ok()
-        }
-        SettingType::Path => !value.contains('\0'),
+        SettingType::Address => value.is_empty() || is_address(value),
+        SettingType::Path => !value.contains(['\0', ':']),
         SettingType::Image | SettingType::Tag => !value.contains(char::is_whitespace),
         SettingType::Choice => row.choices.iter().any(|choice| choice == value),
         SettingType::ProjectName => super::is_project_name(value),
@@ -109,29 +111,65 @@ pub fn objection(row: &SettingRow, value: &str) -> Option<String> {
         return None;
     }
     Some(match row.kind {
-        SettingType::Port => format!("`{value}` is not a port; use a number from 1 to 65535"),
+        SettingType::Port => format!("`{value}` is not a port"),
         SettingType::Address => format!("`{value}` is not an IP address"),
-        SettingType::Path => "a path cannot hold a NUL character".to_owned(),
+        SettingType::Path => {
+            "a path cannot hold a colon, which separates the parts of a mount".to_owned()
+        }
         SettingType::Image => format!("`{value}` is not an image reference"),
         SettingType::Tag => format!("`{value}` is not an image tag"),
         SettingType::Choice => {
-            format!(
-                "`{value}` is not a value for it; use one of {}",
-                row.choices.join(", ")
-            )
+            format!("`{value}` is not a value for it")
         }
-        SettingType::ProjectName => format!(
-            "`{value}` is not a project name; use lower-case letters, digits, `-` and `_`, starting with a letter or digit"
-        ),
+        SettingType::ProjectName => format!("`{value}` is not a project name"),
         SettingType::Text | SettingType::Flag | SettingType::Url => return None,
     })
 }
 
+/// What a sound value of this row looks like, as advice.
+#[must_use]
+pub fn advice(row: &SettingRow) -> String {
+    match row.kind {
+        SettingType::Text | SettingType::Url => "write the text in single quotes".to_owned(),
+        SettingType::Flag => "write `true` or `false`".to_owned(),
+        SettingType::Port => {
+            "use a number from 1 to 65535, or a range such as 8080-8082".to_owned()
+        }
+        SettingType::Address => {
+            "write an IPv4 address, or an IPv6 address in brackets such as `[::1]`".to_owned()
+        }
+        SettingType::Path => "name another path, or a symbolic link that points to it".to_owned(),
+        SettingType::Image => "write `registry/name`, `name:tag` or `name@sha256:…`".to_owned(),
+        SettingType::Tag => "write the tag as the registry has it".to_owned(),
+        SettingType::Choice => format!("use one of {}", row.choices.join(", ")),
+        SettingType::ProjectName => {
+            "use lower-case letters, digits, `-` and `_`, starting with a letter or digit"
+                .to_owned()
+        }
+    }
+}
+
+/// An address as Docker Compose takes it before a port: IPv6 stands in brackets.
+fn is_address(value: &str) -> bool {
+    let bracketed = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match bracketed {
+        Some(inside) => inside.parse::<std::net::IpAddr>().is_ok(),
+        None => value.parse::<std::net::Ipv4Addr>().is_ok(),
+    }
+}
+
 /// A port number or a range such as `8000-8010`.
 pub(super) fn is_port(value: &str) -> bool {
-    let is_number = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    let number = |text: &str| {
+        let is_plain = text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse::<u16>().ok();
+        number.filter(|number| is_plain && *number > 0)
+    };
+    let is_number = |text: &str| number(text).is_some();
     match value.split_once('-') {
-        Some((low, high)) => is_number(low) && is_number(high),
+        Some((low, high)) => is_number(low) && is_number(high) && number(low) <= number(high),
         None => is_number(value),
     }
 }
@@ -187,8 +225,14 @@ mod tests {
         assert!(check("OVERLEAF_PORT", "8000-8010"));
         assert!(!check("OVERLEAF_PORT", "0"));
         assert!(!check("OVERLEAF_PORT", "80 "));
-        assert!(check("OVERLEAF_LISTEN_IP", "::1"));
+        assert!(!check("OVERLEAF_PORT", "+80"));
+        assert!(!check("OVERLEAF_PORT", "8010-8000"));
+        assert!(check("OVERLEAF_LISTEN_IP", "10.0.0.1"));
+        assert!(check("OVERLEAF_LISTEN_IP", "[::1]"));
+        assert!(!check("OVERLEAF_LISTEN_IP", "::1"));
+        assert!(!check("OVERLEAF_LISTEN_IP", "[::1"));
         assert!(!check("OVERLEAF_LISTEN_IP", "localhost"));
+        assert!(!check("OVERLEAF_DATA_PATH", "data/a:b"));
         assert!(!check("PROJECT_NAME", "Over leaf"));
         assert!(!check("EDITION", "gold"));
     }

@@ -1,22 +1,34 @@
 //! Reads overleaf.rc: the subset of shell that files of assignments use. Nothing is executed.
 //!
-//! Understood: comments, `NAME=word`, `export`/`readonly`/`declare` before assignments, several
-//! assignments on a line, `;`, quotes of all kinds, escapes, continuation lines, `+=`, `$NAME`,
-//! `${NAME}` with `:- - :+ + :? ?`, `~`. A later line wins. CRLF and a byte order mark are accepted.
-//! Anything else is a [`Problem`] with its place and the plain way to write it.
+//! Understood: comments, `NAME=word` and `NAME+=word`, several on a line, `;`, `export`, `readonly`,
+//! `declare`, `unset`, `set`, `:` and `return`, and the words that [`words`] lists. A later line
+//! wins. CRLF line ends and a byte order mark are accepted. Anything else is a [`Problem`] with its
+//! place and the plain way to write it.
+//!
+//! The rules are those of bash 5 for a file that a function reads under `set -eu`, as the upstream
+//! toolkit does; `tests/it/shell_words.rs` compares the two.
+
+mod foreign;
+mod words;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::problem::{Place, Problem, ProblemKind};
 
+/// The command that evaluates what this reader does not.
+const FLATTEN: &str = "`toolkit config flatten` evaluates the file with a shell, once";
+
 /// A value and where it was set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Assigned {
-    /// The value after quotes, escapes and references.
+    /// The value after quotes, escapes and references; empty after `unset`.
     pub value: String,
     /// Where the assignment stands.
     pub place: Place,
+    /// Whether the file exports it, so that Docker Compose's files may refer to it.
+    pub is_exported: bool,
 }
 
 /// Reads the text of overleaf.rc. `environment` answers references to names that no earlier line
@@ -26,28 +38,60 @@ pub fn parse(
     file: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (BTreeMap<String, Assigned>, Vec<Problem>) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.replace("\r\n", "\n");
+    let text = text.strip_suffix('\r').unwrap_or(&text);
     let mut reader = Reader {
-        characters: text
-            .trim_start_matches('\u{feff}')
-            .replace("\r\n", "\n")
-            .chars()
-            .collect(),
+        characters: text.chars().collect(),
         at: 0,
         line: 1,
         column: 1,
         file,
         environment,
-        values: BTreeMap::new(),
+        variables: BTreeMap::new(),
+        read_only: BTreeSet::new(),
+        refuses_unset: true,
+        exports_all: false,
+        unused: 0,
         problems: Vec::new(),
     };
     reader.read();
-    (reader.values, reader.problems)
+    let assigned = reader.variables.into_iter();
+    let assigned = assigned
+        .filter(|(_, variable)| !variable.is_local)
+        .map(|(name, variable)| (name, variable.into_assigned()));
+    (assigned.collect(), reader.problems)
 }
 
-/// What a word may not contain, with the advice that goes with it.
-struct Outside {
-    what: &'static str,
-    advice: &'static str,
+/// A name that the file has touched.
+struct Variable {
+    /// `None` after `unset`.
+    value: Option<String>,
+    place: Place,
+    is_exported: bool,
+    /// Made by `declare` or `local`: visible to later lines, and gone at the end of the file.
+    is_local: bool,
+}
+
+impl Variable {
+    fn into_assigned(self) -> Assigned {
+        Assigned {
+            value: self.value.unwrap_or_default(),
+            place: self.place,
+            is_exported: self.is_exported,
+        }
+    }
+}
+
+/// What a builtin that declares names does with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Declaration {
+    Plain,
+    Export,
+    /// `export -n`.
+    Unexport,
+    ReadOnly,
+    Local,
 }
 
 struct Reader<'a> {
@@ -57,8 +101,25 @@ struct Reader<'a> {
     column: usize,
     file: &'a Path,
     environment: &'a dyn Fn(&str) -> Option<String>,
-    values: BTreeMap<String, Assigned>,
+    variables: BTreeMap<String, Variable>,
+    read_only: BTreeSet<String>,
+    /// `set -u`, which is on at the beginning.
+    refuses_unset: bool,
+    /// `set -a`.
+    exports_all: bool,
+    /// How many alternatives such as that of `${SET:-…}` are being read that nobody uses.
+    unused: usize,
     problems: Vec<Problem>,
+}
+
+/// How a command ended.
+enum End {
+    /// The next one follows.
+    Next,
+    /// The file ends here.
+    Return,
+    /// A problem spoils the rest of the line.
+    Problem,
 }
 
 impl Reader<'_> {
@@ -90,6 +151,15 @@ impl Reader<'_> {
         }
     }
 
+    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> String {
+        let mut taken = String::new();
+        while let Some(c) = self.peek().filter(|c| wanted(*c)) {
+            taken.push(c);
+            self.advance();
+        }
+        taken
+    }
+
     fn problem(&mut self, place: Place, what: &str, advice: &str) {
         self.problems.push(Problem {
             kind: ProblemKind::Error,
@@ -97,6 +167,11 @@ impl Reader<'_> {
             text: what.to_owned(),
             advice: advice.to_owned(),
         });
+    }
+
+    /// A problem of something that only a shell can do.
+    fn foreign(&mut self, place: Place, what: &str, advice: &str) {
+        self.problem(place, what, &format!("{advice}; {FLATTEN}"));
     }
 
     fn skip_line(&mut self) {
@@ -109,463 +184,380 @@ impl Reader<'_> {
     fn skip_blanks(&mut self) {
         loop {
             match self.peek() {
-                Some(' ' | '\t' | '\r') => {
-                    self.advance();
-                }
+                Some(' ' | '\t') => {}
                 Some('\\') if self.peek_after(1) == Some('\n') => {
-                    self.advance();
                     self.advance();
                 }
                 _ => return,
             }
+            self.advance();
         }
     }
 
+    fn is_sound(&mut self) -> bool {
+        let Some(at) = self.characters.iter().position(|c| *c == '\0') else {
+            return true;
+        };
+        while self.at < at {
+            self.advance();
+        }
+        let place = self.place();
+        self.problem(
+            place,
+            "a NUL character stands here, so the file is damaged",
+            "restore the file from a backup, or remove the character",
+        );
+        false
+    }
+
     fn read(&mut self) {
+        if !self.is_sound() {
+            return;
+        }
         loop {
             self.skip_blanks();
             match self.peek() {
                 None => return,
-                Some('\n' | ';') => {
+                Some('\n') => {
                     self.advance();
                 }
                 Some('#') => self.skip_line(),
-                Some(_) => self.command(),
-            }
-        }
-    }
-
-    /// Reads words up to the end of one simple command.
-    fn command(&mut self) {
-        loop {
-            self.skip_blanks();
-            match self.peek() {
-                None | Some('\n' | ';' | '#') => return,
-                Some(_) => {}
-            }
-            if !self.word_of_command() {
-                self.skip_line();
-                return;
-            }
-        }
-    }
-
-    /// Reads `export` or one assignment; `false` after a problem that spoils the line.
-    fn word_of_command(&mut self) -> bool {
-        let place = self.place();
-        let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let appends = self.peek() == Some('+') && self.peek_after(1) == Some('=');
-        if is_name && (self.peek() == Some('=') || appends) {
-            if appends {
-                self.advance();
-            }
-            self.advance();
-            if self.peek() == Some('(') {
-                self.problem(
-                    place,
-                    "an array cannot be a setting",
-                    "write one value in quotes",
-                );
-                return false;
-            }
-            let Some(value) = self.word() else {
-                return false;
-            };
-            let before = if appends {
-                self.values
-                    .get(&name)
-                    .map(|assigned| assigned.value.clone())
-                    .unwrap_or_default()
-            } else {
-                String::new()
-            };
-            self.values.insert(
-                name,
-                Assigned {
-                    value: before + &value,
-                    place,
+                Some(_) => match self.command() {
+                    End::Next => {}
+                    End::Return => return,
+                    End::Problem => self.skip_line(),
                 },
-            );
-            return true;
-        }
-        let ends = matches!(self.peek(), None | Some(' ' | '\t' | '\n' | ';' | '\r'));
-        if ends && matches!(name.as_str(), "export" | "readonly" | "declare" | "typeset") {
-            self.skip_blanks();
-            while self.peek() == Some('-') {
-                self.take_while(|c| !c.is_whitespace());
-                self.skip_blanks();
-            }
-            return true;
-        }
-        if ends && is_name && self.values.contains_key(&name) {
-            // `export NAME` of a name that an earlier line sets changes nothing here.
-            return true;
-        }
-        let rest: String = self
-            .characters
-            .get(self.at..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(|c| !c.is_whitespace())
-            .collect();
-        let (what, advice) = describe_foreign(&format!("{name}{rest}"));
-        self.problem(place, &what, advice);
-        false
-    }
-
-    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> String {
-        let mut taken = String::new();
-        while let Some(c) = self.peek().filter(|c| wanted(*c)) {
-            taken.push(c);
-            self.advance();
-        }
-        taken
-    }
-
-    /// Reads one word: everything up to a blank, `;` or line end outside quotes.
-    fn word(&mut self) -> Option<String> {
-        let mut value = String::new();
-        if self.peek() == Some('~') && matches!(self.peek_after(1), None | Some('/' | '\n' | ' ')) {
-            self.advance();
-            value.push_str(&(self.environment)("HOME").unwrap_or_else(|| "~".to_owned()));
-        }
-        while let Some(c) = self.peek() {
-            match c {
-                ' ' | '\t' | '\n' | '\r' | ';' => break,
-                '\'' => value.push_str(&self.single_quoted()?),
-                '"' => value.push_str(&self.double_quoted()?),
-                '$' => value.push_str(&self.reference(false)?),
-                '\\' => {
-                    self.advance();
-                    if let Some(escaped) = self.advance().filter(|escaped| *escaped != '\n') {
-                        value.push(escaped);
-                    }
-                }
-                '`' | '&' | '|' | '<' | '>' | '(' | ')' => {
-                    let outside = outside_word(c);
-                    let place = self.place();
-                    self.problem(place, outside.what, outside.advice);
-                    return None;
-                }
-                _ => {
-                    value.push(c);
-                    self.advance();
-                }
-            }
-        }
-        Some(value)
-    }
-
-    fn single_quoted(&mut self) -> Option<String> {
-        let place = self.place();
-        self.advance();
-        let value = self.take_while(|c| c != '\'');
-        if self.advance().is_none() {
-            self.problem(
-                place,
-                "the single quote is not closed",
-                "add the closing `'`",
-            );
-            return None;
-        }
-        Some(value)
-    }
-
-    fn double_quoted(&mut self) -> Option<String> {
-        let place = self.place();
-        self.advance();
-        let mut value = String::new();
-        loop {
-            match self.peek() {
-                None => {
-                    self.problem(
-                        place,
-                        "the double quote is not closed",
-                        "add the closing `\"`",
-                    );
-                    return None;
-                }
-                Some('"') => {
-                    self.advance();
-                    return Some(value);
-                }
-                Some('$') => value.push_str(&self.reference(true)?),
-                Some('`') => {
-                    let outside = outside_word('`');
-                    let place = self.place();
-                    self.problem(place, outside.what, outside.advice);
-                    return None;
-                }
-                Some('\\') => {
-                    self.advance();
-                    match self.peek() {
-                        Some(c @ ('"' | '\\' | '$' | '`')) => {
-                            value.push(c);
-                            self.advance();
-                        }
-                        Some('\n') => {
-                            self.advance();
-                        }
-                        _ => value.push('\\'),
-                    }
-                }
-                Some(c) => {
-                    value.push(c);
-                    self.advance();
-                }
             }
         }
     }
 
-    /// Reads `$NAME`, `${…}` or `$'…'`; a `$` before anything else is literal.
-    fn reference(&mut self, in_quotes: bool) -> Option<String> {
-        let place = self.place();
-        match self.peek_after(1) {
-            Some('(') => {
-                self.problem(
-                    place,
-                    "`$(…)` would run a command, and overleaf.rc is never executed",
-                    "write the value itself",
-                );
-                None
-            }
-            Some('\'') if !in_quotes => {
-                self.advance();
-                self.ansi_quoted()
-            }
-            Some('{') => {
-                self.advance();
-                self.advance();
-                self.braced(&place)
-            }
-            Some(c) if c.is_ascii_alphabetic() || c == '_' => {
-                self.advance();
-                let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-                self.value_of(&name, &place)
-            }
-            _ => {
-                self.advance();
-                Some("$".to_owned())
-            }
-        }
-    }
-
-    fn look_up(&self, name: &str) -> Option<String> {
-        match self.values.get(name) {
-            Some(assigned) => Some(assigned.value.clone()),
-            None => (self.environment)(name),
-        }
-    }
-
-    fn value_of(&mut self, name: &str, place: &Place) -> Option<String> {
-        let value = self.look_up(name);
-        if value.is_none() {
-            self.problem(
-                place.clone(),
-                &format!("`${name}` has no value here"),
-                &format!("set it on an earlier line, or write `${{{name}:-default}}`"),
-            );
-        }
-        value
-    }
-
-    /// Reads what follows `${`.
-    fn braced(&mut self, place: &Place) -> Option<String> {
-        let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-        if self.peek() == Some('}') && !name.is_empty() {
-            self.advance();
-            return self.value_of(&name, place);
-        }
-        let strict = self.peek() == Some(':');
-        if strict {
-            self.advance();
-        }
-        let operator = self.peek().filter(|c| matches!(c, '-' | '+' | '?'));
-        let (Some(operator), false) = (operator, name.is_empty()) else {
-            self.problem(
-                place.clone(),
-                "this `${…}` form needs a shell",
-                "use `$NAME`, `${NAME}` or `${NAME:-default}`, or write the value itself",
-            );
-            return None;
+    fn command(&mut self) -> End {
+        let known = self.problems.len();
+        let ending = if self.is_assignment() {
+            self.names(Declaration::Plain)
+        } else {
+            self.builtin()
         };
-        self.advance();
-        let alternative = self.alternative(place)?;
-        let value = self.look_up(&name);
-        let counts = value
-            .as_ref()
-            .is_some_and(|value| !(strict && value.is_empty()));
-        match operator {
-            '-' if counts => value,
-            '-' => Some(alternative),
-            '+' => Some(if counts { alternative } else { String::new() }),
-            _ if counts => value,
+        match ending {
+            Some(End::Next) if self.command_ends() => End::Next,
+            Some(End::Return) => End::Return,
+            _ if self.problems.len() > known => End::Problem,
             _ => {
-                let text = format!("`{name}` is required: {alternative}");
-                self.problem(place.clone(), &text, "set it on an earlier line");
+                // The text itself is not shown: it may be the second half of a secret.
+                let place = self.place();
+                let text = "what stands here is not an assignment";
+                let advice = "put a value that has blanks in quotes, and a comment behind a blank";
+                self.problem(place, text, advice);
+                End::Problem
+            }
+        }
+    }
+
+    /// Steps over the `;` or the comment at the end of a command.
+    fn command_ends(&mut self) -> bool {
+        self.skip_blanks();
+        match self.peek() {
+            // A `#` inside a word belongs to it, so that this one begins a comment.
+            None | Some('\n' | '#') => true,
+            Some(';') => {
+                self.advance();
+                self.skip_blanks();
+                self.peek() != Some(';')
+            }
+            Some(_) => false,
+        }
+    }
+
+    fn is_assignment(&self) -> bool {
+        let mut at = 0;
+        while let Some(c) = self.peek_after(at) {
+            let is_name = c == '_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit());
+            if !is_name {
+                break;
+            }
+            at += 1;
+        }
+        let appends = self.peek_after(at) == Some('+') && self.peek_after(at + 1) == Some('=');
+        at > 0 && (self.peek_after(at) == Some('=') || appends)
+    }
+
+    /// Reads `NAME=word` and, after a builtin, `NAME`, up to the end of the command.
+    fn names(&mut self, declaration: Declaration) -> Option<End> {
+        loop {
+            self.skip_blanks();
+            match self.peek() {
+                None | Some('\n' | ';' | '#') => return Some(End::Next),
+                Some(_) if self.is_assignment() => self.assignment(declaration)?,
+                Some(_) if declaration == Declaration::Plain => return None,
+                Some(_) => self.named(declaration)?,
+            }
+        }
+    }
+
+    fn assignment(&mut self, declaration: Declaration) -> Option<()> {
+        let place = self.place();
+        let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
+        let appends = self.peek() == Some('+');
+        if appends {
+            self.advance();
+        }
+        self.advance();
+        if self.peek() == Some('(') {
+            self.foreign(
+                place,
+                "an array cannot be a setting",
+                "write one value in quotes",
+            );
+            return None;
+        }
+        let mut value = if appends {
+            self.look_up(&name).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        value.push_str(&self.word(true)?);
+        self.assign(&name, Some(value), place, declaration)
+    }
+
+    /// Reads the operand of a builtin that is not written as an assignment.
+    fn named(&mut self, declaration: Declaration) -> Option<()> {
+        let place = self.place();
+        let start = self.at;
+        let word = self.word(false)?;
+        if self.at == start {
+            return None;
+        }
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !is_name {
+            let text = format!("`{name}` is not a name");
+            self.problem(place, &text, "use letters, digits and `_`");
+            return None;
+        }
+        if value.is_some() {
+            return self.assign(&name, value, place, declaration);
+        }
+        match self.look_up(&name) {
+            // Of a name without a value the shell only notes what it is to become.
+            None => Some(()),
+            Some(value) => self.declare(&name, value, place, declaration),
+        }
+    }
+
+    fn assign(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        place: Place,
+        declaration: Declaration,
+    ) -> Option<()> {
+        if self.read_only.contains(name) {
+            let text = format!("`{name}` was made read-only on an earlier line");
+            self.problem(place, &text, "keep one of the two lines");
+            return None;
+        }
+        let before = self.variables.get(name);
+        let is_local = match declaration {
+            Declaration::Local => true,
+            _ => before.is_some_and(|variable| variable.is_local),
+        };
+        let is_exported = match declaration {
+            Declaration::Export => true,
+            Declaration::Unexport => false,
+            _ => self.exports_all || before.is_some_and(|variable| variable.is_exported),
+        };
+        if declaration == Declaration::Local {
+            self.problems.push(Problem {
+                kind: ProblemKind::Warning,
+                place: Some(place.clone()),
+                text: format!("`{name}` is declared as a local name, so it sets nothing"),
+                advice: format!("write `{name}=` without the word before it"),
+            });
+        }
+        if declaration == Declaration::ReadOnly {
+            self.read_only.insert(name.to_owned());
+        }
+        let variable = Variable {
+            value,
+            place,
+            is_exported,
+            is_local,
+        };
+        self.variables.insert(name.to_owned(), variable);
+        Some(())
+    }
+
+    /// Gives a name that has a value the property that a builtin declares.
+    fn declare(
+        &mut self,
+        name: &str,
+        value: String,
+        place: Place,
+        declaration: Declaration,
+    ) -> Option<()> {
+        match declaration {
+            Declaration::Plain | Declaration::Local => Some(()),
+            Declaration::ReadOnly => {
+                self.read_only.insert(name.to_owned());
+                Some(())
+            }
+            Declaration::Export | Declaration::Unexport => {
+                let place = match self.variables.get(name) {
+                    Some(variable) => variable.place.clone(),
+                    None => place,
+                };
+                let was_read_only = self.read_only.remove(name);
+                let done = self.assign(name, Some(value), place, declaration);
+                if was_read_only {
+                    self.read_only.insert(name.to_owned());
+                }
+                done
+            }
+        }
+    }
+
+    /// Reads one of the builtins that can be understood without running anything.
+    fn builtin(&mut self) -> Option<End> {
+        let place = self.place();
+        let start = (self.at, self.line, self.column);
+        let word = self.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
+        let ends = matches!(self.peek(), None | Some(' ' | '\t' | '\n' | ';'));
+        match word.as_str() {
+            "export" if ends => self.declaration(Declaration::Export),
+            "readonly" if ends => self.declaration(Declaration::ReadOnly),
+            "declare" | "typeset" | "local" if ends => self.declaration(Declaration::Local),
+            "unset" if ends => self.unset(),
+            "set" if ends => self.set(),
+            ":" | "true" if ends => self.operands(),
+            "return" if ends => self.end_of_file(),
+            _ => {
+                (self.at, self.line, self.column) = start;
+                let word = self.shown_word();
+                let (what, advice, needs_shell) = foreign::describe(&word);
+                if needs_shell {
+                    self.foreign(place, &what, advice);
+                } else {
+                    self.problem(place, &what, advice);
+                }
                 None
             }
         }
     }
 
-    /// Reads the word of `${NAME:-word}` and the closing brace.
-    fn alternative(&mut self, place: &Place) -> Option<String> {
-        let mut value = String::new();
-        loop {
-            match self.peek() {
-                None | Some('\n') => {
-                    self.problem(place.clone(), "`${` is not closed", "add the closing `}`");
-                    return None;
-                }
-                Some('}') => {
-                    self.advance();
-                    return Some(value);
-                }
-                Some('\'') => value.push_str(&self.single_quoted()?),
-                Some('"') => value.push_str(&self.double_quoted()?),
-                Some('$') => value.push_str(&self.reference(false)?),
-                Some('\\') => {
-                    self.advance();
-                    value.extend(self.advance());
-                }
-                Some(c) => {
-                    value.push(c);
-                    self.advance();
-                }
-            }
-        }
+    /// The word that begins here, without what follows a name: that may be a secret.
+    fn shown_word(&self) -> String {
+        let rest = self.characters.get(self.at..).unwrap_or_default();
+        let is_shown = |c: &&char| c.is_ascii_alphanumeric() || "_-+.[]{}()!".contains(**c);
+        rest.iter().take_while(is_shown).take(40).collect()
     }
 
-    /// Reads `'…'` after `$`, with the escapes of C.
-    fn ansi_quoted(&mut self) -> Option<String> {
-        let place = self.place();
-        self.advance();
-        let mut value = String::new();
+    /// Reads the options after `export` and its like, and then the names.
+    fn declaration(&mut self, mut declaration: Declaration) -> Option<End> {
         loop {
-            match self.advance() {
-                None => {
-                    self.problem(place, "the quote is not closed", "add the closing `'`");
-                    return None;
-                }
-                Some('\'') => return Some(value),
-                Some('\\') => match self.advance() {
-                    Some('n') => value.push('\n'),
-                    Some('t') => value.push('\t'),
-                    Some('r') => value.push('\r'),
-                    Some(c @ ('\\' | '\'' | '"')) => value.push(c),
-                    Some(c) => {
-                        value.push('\\');
-                        value.push(c);
+            self.skip_blanks();
+            if !matches!(self.peek(), Some('-' | '+')) {
+                return self.names(declaration);
+            }
+            let place = self.place();
+            let options = self.take_while(|c| !c.is_whitespace() && c != ';');
+            for option in options.chars().skip(1) {
+                match (declaration, option) {
+                    (Declaration::Local, 'g') => declaration = Declaration::Plain,
+                    (Declaration::Export, 'n') => declaration = Declaration::Unexport,
+                    (Declaration::Local | Declaration::Plain, 'x' | 'r' | 't') | (_, 'p' | '-') => {
                     }
-                    None => {}
-                },
-                Some(c) => value.push(c),
+                    _ => {
+                        let text = format!("the option `{options}` needs a shell");
+                        self.foreign(place, &text, "write plain `NAME=value` lines");
+                        return None;
+                    }
+                }
             }
         }
     }
-}
 
-fn outside_word(c: char) -> Outside {
-    match c {
-        '`' => Outside {
-            what: "a backtick would run a command, and overleaf.rc is never executed",
-            advice: "write the value itself",
-        },
-        '(' | ')' => Outside {
-            what: "a parenthesis outside quotes needs a shell",
-            advice: "put the value in single quotes",
-        },
-        _ => Outside {
-            what: "`&`, `|`, `<` and `>` outside quotes need a shell",
-            advice: "put the value in single quotes",
-        },
+    fn unset(&mut self) -> Option<End> {
+        loop {
+            self.skip_blanks();
+            let place = self.place();
+            match self.peek() {
+                None | Some('\n' | ';' | '#') => return Some(End::Next),
+                Some(_) => {
+                    let start = self.at;
+                    let name = self.word(false)?;
+                    if self.at == start {
+                        return None;
+                    }
+                    if name != "-v" {
+                        self.assign(&name, None, place, Declaration::Unexport)?;
+                    }
+                }
+            }
+        }
     }
-}
 
-/// Says what a word is that is neither an assignment nor `export`.
-fn describe_foreign(word: &str) -> (String, &'static str) {
-    match word {
-        "if" | "then" | "else" | "elif" | "fi" | "for" | "while" | "case" | "[[" | "[" => (
-            format!("`{word}` needs a shell, and overleaf.rc is never executed"),
-            "write plain `NAME=value` lines",
-        ),
-        "source" | "." => (
-            format!("`{word}` reads another file, which overleaf.rc cannot"),
-            "copy its lines into overleaf.rc",
-        ),
-        _ => (
-            format!("`{word}` is not an assignment"),
-            "write `NAME=value` without blanks around `=`; quote a value that has blanks",
-        ),
+    /// Reads `set`: `-a` and `-u` count, the other options only matter to commands.
+    fn set(&mut self) -> Option<End> {
+        loop {
+            self.skip_blanks();
+            let place = self.place();
+            let switches_on = match self.peek() {
+                None | Some('\n' | ';' | '#') => return Some(End::Next),
+                Some('-') => true,
+                Some('+') => false,
+                Some(_) => {
+                    self.foreign(place, "`set` with words needs a shell", "remove the line");
+                    return None;
+                }
+            };
+            let options = self.take_while(|c| !c.is_whitespace() && c != ';');
+            for option in options.chars().skip(1) {
+                let name = if option == 'o' {
+                    self.skip_blanks();
+                    self.take_while(|c| c.is_ascii_alphanumeric())
+                } else {
+                    option.to_string()
+                };
+                match name.as_str() {
+                    "a" | "allexport" => self.exports_all = switches_on,
+                    "u" | "nounset" => self.refuses_unset = switches_on,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Reads the words after `:`, which may assign with `${NAME:=word}`.
+    fn operands(&mut self) -> Option<End> {
+        loop {
+            self.skip_blanks();
+            if matches!(self.peek(), None | Some('\n' | ';' | '#')) {
+                return Some(End::Next);
+            }
+            let start = self.at;
+            self.word(false)?;
+            if self.at == start {
+                return None;
+            }
+        }
+    }
+
+    fn end_of_file(&mut self) -> Option<End> {
+        self.skip_blanks();
+        let place = self.place();
+        let code = self.take_while(|c| !c.is_whitespace() && !matches!(c, ';' | '#'));
+        if matches!(code.as_str(), "" | "0") {
+            return Some(End::Return);
+        }
+        let text = format!("`return {code}` says that the configuration failed");
+        self.problem(place, &text, "remove the line");
+        None
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn value(text: &str) -> Result<String, String> {
-        let environment = |name: &str| (name == "HOME").then(|| "/home/o".to_owned());
-        let (values, problems) = parse(text, Path::new("rc"), &environment);
-        match problems.first() {
-            Some(problem) => {
-                let place = problem.place.clone().unwrap();
-                Err(format!("{}:{} {}", place.line, place.column, problem.text))
-            }
-            None => Ok(values.get("A").map(|a| a.value.clone()).unwrap_or_default()),
-        }
-    }
-
-    #[test]
-    fn reads_assignments_as_a_shell_does() {
-        for (text, expected) in [
-            ("A=1", "1"),
-            ("A=1 # c\n", "1"),
-            ("A=a#b\n", "a#b"),
-            ("# A=0\n  export A=2\n", "2"),
-            ("A=1\nA=2\n", "2"),
-            ("B=1 A=2; C=3\n", "2"),
-            ("A='a b'\"c d\"e\\ f\n", "a bc de f"),
-            ("A=\"x \\\"y\\\" \\$z\"\n", "x \"y\" $z"),
-            ("A=a\\\nb\n", "ab"),
-            ("B=x\nA=$B/${B}/${C:-d e}\n", "x/x/d e"),
-            ("A=~/data\n", "/home/o/data"),
-            ("A=1\nA+=2\n", "12"),
-            ("A=$'a\\tb'\n", "a\tb"),
-            ("\u{feff}A=1\r\n\r\nB=2\r\n", "1"),
-            ("A=\n", ""),
-            ("A=\"l1\nl2\"\n", "l1\nl2"),
-            ("declare -x A=5\n", "5"),
-            ("A=5\nexport A\n", "5"),
-        ] {
-            assert_eq!(value(text).as_deref(), Ok(expected), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn says_where_a_shell_would_be_needed() {
-        for (text, expected) in [
-            (
-                "A=$(id)\n",
-                "1:3 `$(…)` would run a command, and overleaf.rc is never executed",
-            ),
-            (
-                "\nA=`id`\n",
-                "2:3 a backtick would run a command, and overleaf.rc is never executed",
-            ),
-            (
-                "if true; then A=1; fi\n",
-                "1:1 `if` needs a shell, and overleaf.rc is never executed",
-            ),
-            ("A = 1\n", "1:1 `A` is not an assignment"),
-            ("A=(1 2)\n", "1:1 an array cannot be a setting"),
-            ("A='x\n", "1:3 the single quote is not closed"),
-            ("A=$B\n", "1:3 `$B` has no value here"),
-            ("A=x && B=y\n", "1:5 `&&` is not an assignment"),
-            ("A=${B/x/y}\n", "1:3 this `${…}` form needs a shell"),
-        ] {
-            assert_eq!(value(text), Err(expected.to_owned()), "{text:?}");
-        }
-    }
-}
+mod tests;

@@ -58,6 +58,7 @@ fn rendered(row: &Row) -> Result<Value, String> {
     };
     let loaded = load(&Request {
         name: "p",
+        is_named: true,
         folder: Path::new(FOLDER),
         files: &files,
         variables: &variables,

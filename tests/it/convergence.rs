@@ -36,15 +36,15 @@ fn deployment(root: &Path, more: &str) -> Deployment {
         rc: &rc,
         variables: "OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef\n",
         version: "6.2.2",
+        dotenv: "",
         environment: &|_| None,
-        canonical: &host::canonical,
+        canonical: &|path| Ok(host::canonical(path)),
+        is_folder: &host::is_folder,
     };
     let (settings, _) = resolve(&sources).unwrap();
     let definitions = Definitions {
         files: Vec::new(),
-        variables: &|_| None,
-        profiles: Vec::new(),
-        home: None,
+        environment: &|_| None,
         read: &|_| Ok("OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef\n".to_owned()),
     };
     let catalogue = Catalogue::load().unwrap();

@@ -162,7 +162,12 @@ fn summarise(session: &Session, instance: &Instance, unchanged: bool, outcome: O
 /// # Errors
 /// The file cannot be written.
 pub fn bundle(session: &Session, root: &Path, texts: &mut Texts) -> Result<(), CommandError> {
-    let changed = settings::edit::set(&texts.rc, "BUNDLED_SERVERS", "true");
+    let changed = settings::edit::set(
+        settings::edit::Grammar::Rc,
+        &texts.rc,
+        "BUNDLED_SERVERS",
+        "true",
+    );
     if changed == texts.rc {
         return Ok(());
     }
