@@ -77,6 +77,8 @@ pub struct Settings {
     pub redis_port: String,
     /// Whether redis keeps an append-only file.
     pub redis_append_only: bool,
+    /// The word that tells the application whether there is a git integration.
+    pub git_bridge_flag: String,
     /// The `git-bridge` service, when it is on.
     pub git_bridge: Option<GitBridgeSettings>,
     /// The TLS proxy, when it is on.
@@ -354,82 +356,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RC: &str = "PROJECT_NAME=overleaf\nOVERLEAF_DATA_PATH=data/overleaf\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_IMAGE=redis:7.4\n";
-
-    fn resolved(rc: &str, version: &str) -> Result<(Settings, Vec<Problem>), Vec<String>> {
-        let sources = Sources {
-            root: Path::new("/srv/overleaf"),
-            rc,
-            variables: "OVERLEAF_APP_NAME=x\n",
-            version,
-            dotenv: "",
-            environment: &|_| None,
-            canonical: &|path| Ok(path.to_path_buf()),
-            is_folder: &|_| true,
-        };
-        resolve(&sources).map_err(|error| match error {
-            SettingsError::Invalid(problems) => problems.into_iter().map(|p| p.text).collect(),
-            other => vec![other.to_string()],
-        })
-    }
-
-    #[test]
-    fn values_know_where_they_came_from() {
-        let (settings, _) = resolved(RC, "6.2.2\n").unwrap();
-        assert_eq!(settings.mongo.as_ref().unwrap().image, "mongo:8.0");
-        assert_eq!(
-            settings.sharelatex.data_path,
-            Path::new("/srv/overleaf/data/overleaf")
-        );
-        assert_eq!(settings.origin("OVERLEAF_PORT"), Some(&Origin::Default));
-        let Some(Origin::File(place)) = settings.origin("MONGO_VERSION") else {
-            panic!()
-        };
-        assert_eq!(place.to_string(), "/srv/overleaf/config/overleaf.rc:5:1");
-        assert_eq!(settings.variable("OVERLEAF_APP_NAME"), Some("x"));
-    }
-
-    #[test]
-    fn every_problem_is_found_in_one_run() {
-        let rc = format!("{RC}OVERLEAF_PORT=http\nOVERLEAF_LISTEN_IP=here\nEDITION=gold\n");
-        assert_eq!(
-            resolved(&rc, "6.2").unwrap_err(),
-            [
-                "OVERLEAF_PORT: `http` is not a port",
-                "OVERLEAF_LISTEN_IP: `here` is not an IP address",
-                "EDITION: `gold` is not a value for it",
-                "`6.2` is not an Overleaf version; write it as `6.2.2`",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_misspelt_setting_is_named() {
-        let (_, warnings) = resolved(&format!("{RC}OVERLEAF_PROT=81\nBASE=/x\n"), "6.2.2").unwrap();
-        let texts: Vec<_> = warnings
-            .iter()
-            .map(|w| (w.text.as_str(), w.advice.as_str()))
-            .collect();
-        assert_eq!(
-            texts,
-            [(
-                "`OVERLEAF_PROT` is not a setting",
-                "did you mean `OVERLEAF_PORT`?"
-            )]
-        );
-    }
-
-    #[test]
-    fn git_bridge_needs_an_edition_that_has_it() {
-        let rc = format!("{RC}GIT_BRIDGE_ENABLED=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n");
-        let (settings, warnings) = resolved(&rc, "6.2.2").unwrap();
-        assert!(settings.git_bridge.is_none());
-        assert_eq!(warnings.len(), 1);
-        let (settings, _) = resolved(&format!("{rc}SERVER_PRO=true\n"), "6.2.2").unwrap();
-        assert!(settings.git_bridge.is_some());
-        assert_eq!(settings.edition, Edition::ServerPro);
-    }
-}
+mod tests;

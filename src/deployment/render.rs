@@ -126,6 +126,7 @@ impl Rendering {
             })
         });
         values.insert("git_bridge", json!(git_bridge));
+        values.insert("git_bridge_flag", json!(settings.git_bridge_flag));
         let nginx = settings.nginx.as_ref().map(|nginx| {
             json!({
                 "image": nginx.image,

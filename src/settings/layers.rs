@@ -137,7 +137,7 @@ impl<'a> Layers<'a> {
         let offered = lines.clone().position(offers).map(|at| at + 1);
         Place {
             file: self.sources.root.join(RC_FILE),
-            line: offered.unwrap_or_else(|| lines.count().max(1)),
+            line: offered.unwrap_or_else(|| lines.count() + 1),
             column: 1,
         }
     }
@@ -168,9 +168,26 @@ impl<'a> Layers<'a> {
     fn required(&mut self, name: &str, why: &str) -> String {
         let value = self.text(name);
         if value.is_empty() {
-            self.error(name, "is not set", why);
+            self.not_set(name, why);
         }
         value
+    }
+
+    /// Reports a missing key, unless the line that sets it is reported already.
+    fn not_set(&mut self, name: &str, why: &str) {
+        let assignment = format!("{name}=");
+        let is_spoilt = self.problems.iter().any(|problem| {
+            let at = problem
+                .place
+                .as_ref()
+                .filter(|at| at.file.ends_with(RC_FILE));
+            let line = at.and_then(|at| self.sources.rc.lines().nth(at.line.checked_sub(1)?));
+            problem.kind == ProblemKind::Error
+                && line.is_some_and(|line| line.contains(&assignment))
+        });
+        if !is_spoilt {
+            self.error(name, "is not set", why);
+        }
     }
 
     fn optional(&mut self, name: &str) -> Option<String> {
@@ -309,7 +326,7 @@ impl<'a> Layers<'a> {
                     self.problem(ProblemKind::Warning, "MONGO_IMAGE", text, &advice);
                 }
                 _ if image.is_empty() => {}
-                _ => self.error("MONGO_VERSION", "is not set", advice),
+                _ => self.not_set("MONGO_VERSION", advice),
             }
             return (image, major.unwrap_or_default());
         };
@@ -356,43 +373,44 @@ impl<'a> Layers<'a> {
         Some(StoreSettings { image, data_path })
     }
 
-    /// The git integration. A rehearsal with the bundled servers may have it in every edition, so
-    /// that all four containers of the larger editions are rehearsed.
-    fn git_bridge(
+    /// Whether the edition and the release know the git integration. A rehearsal with the bundled
+    /// servers may have it in every edition, so that all four containers are rehearsed.
+    fn knows_git_bridge(
         &mut self,
         edition: Edition,
         bundled: bool,
         version: Option<&Version>,
-    ) -> Option<GitBridgeSettings> {
+    ) -> bool {
+        let name = "GIT_BRIDGE_ENABLED";
+        let is_asked = self.flag(name);
+        let (on, advice) = if edition == Edition::Community && !bundled {
+            (
+                "Community Edition",
+                "the git integration needs Server Pro or CEP; write `GIT_BRIDGE_ENABLED=false`",
+            )
+        } else if version.is_some_and(|version| version.numbers() < FIRST_WITH_GIT_BRIDGE) {
+            (
+                "a release below 4.0",
+                "upgrade first; until then write `GIT_BRIDGE_ENABLED=false`",
+            )
+        } else {
+            return true;
+        };
+        if is_asked {
+            self.without_effect(name, on, advice);
+        }
+        false
+    }
+
+    fn git_bridge(&mut self) -> Option<GitBridgeSettings> {
         if !self.flag("GIT_BRIDGE_ENABLED") {
             return None;
         }
-        if edition == Edition::Community && !bundled {
-            self.without_effect(
-                "GIT_BRIDGE_ENABLED",
-                "Community Edition",
-                "the git integration needs Server Pro or CEP; write `GIT_BRIDGE_ENABLED=false`",
-            );
-            return None;
-        }
-        if version.is_some_and(|version| version.numbers() < FIRST_WITH_GIT_BRIDGE) {
-            self.without_effect(
-                "GIT_BRIDGE_ENABLED",
-                "a release below 4.0",
-                "upgrade first; until then write `GIT_BRIDGE_ENABLED=false`",
-            );
-            return None;
-        }
-        let image = self.optional("GIT_BRIDGE_IMAGE");
-        let data_path = self.required_folder(
-            "GIT_BRIDGE_DATA_PATH",
-            "name the folder of git-bridge's data",
-        );
-        let log_level = self.text("GIT_BRIDGE_LOG_LEVEL");
+        let why = "name the folder of git-bridge's data";
         Some(GitBridgeSettings {
-            image,
-            data_path,
-            log_level,
+            image: self.optional("GIT_BRIDGE_IMAGE"),
+            data_path: self.required_folder("GIT_BRIDGE_DATA_PATH", why),
+            log_level: self.text("GIT_BRIDGE_LOG_LEVEL"),
         })
     }
 
@@ -464,7 +482,12 @@ impl<'a> Layers<'a> {
         let bundled = self.flag("BUNDLED_SERVERS");
         let (project_name, is_project_named) = self.project_name(dotenv);
         let (mongo, mongo_shell) = self.mongo();
-        let git_bridge = self.git_bridge(edition, bundled, version.as_ref());
+        let (git_bridge_flag, git_bridge) =
+            if self.knows_git_bridge(edition, bundled, version.as_ref()) {
+                (self.text("GIT_BRIDGE_ENABLED"), self.git_bridge())
+            } else {
+                ("false".to_owned(), None)
+            };
         let redis = self.redis();
         let nginx = self.nginx();
         let sibling_socket = self.sibling_socket(edition);
@@ -486,6 +509,7 @@ impl<'a> Layers<'a> {
             redis_host: self.text("REDIS_HOST"),
             redis_port: self.text("REDIS_PORT"),
             redis_append_only: self.flag("REDIS_AOF_PERSISTENCE"),
+            git_bridge_flag,
             git_bridge,
             nginx,
             sibling_socket,

@@ -86,7 +86,6 @@ impl Names {
     ) -> Result<(), CatalogueError> {
         let era = catalogue.era(&settings.version)?;
         let images = catalogue.images(settings.edition)?;
-        let on = |is_on: bool| if is_on { "true" } else { "false" };
         let sharelatex = &settings.sharelatex;
         self.export("COMPOSE_PROJECT_NAME", &settings.project_name);
         self.export("IMAGE", settings.sharelatex_image(images));
@@ -94,7 +93,7 @@ impl Names {
         self.export("OVERLEAF_PORT", &sharelatex.port);
         self.export("OVERLEAF_DATA_PATH", sharelatex.data_path.to_string_lossy());
         self.export("OVERLEAF_IN_CONTAINER_DATA_PATH", &era.data);
-        self.export("GIT_BRIDGE_ENABLED", on(settings.git_bridge.is_some()));
+        self.export("GIT_BRIDGE_ENABLED", &settings.git_bridge_flag);
         self.export("MONGO_URL", &settings.mongo_url);
         self.export("REDIS_HOST", &settings.redis_host);
         self.export("REDIS_PORT", &settings.redis_port);

@@ -20,6 +20,9 @@ use super::problem::{Place, Problem, ProblemKind};
 /// The command that evaluates what this reader does not.
 const FLATTEN: &str = "`toolkit config flatten` evaluates the file with a shell, once";
 
+/// The letters that `set` takes and that change nothing about assignments, but for `a` and `u`.
+const SET_OPTIONS: &str = "abefhkmouvxBCEHPT";
+
 /// A value and where it was set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Assigned {
@@ -505,22 +508,22 @@ impl Reader<'_> {
         loop {
             self.skip_blanks();
             let place = self.place();
-            let switches_on = match self.peek() {
-                None | Some('\n' | ';' | '#') => return Some(End::Next),
-                Some('-') => true,
-                Some('+') => false,
-                Some(_) => {
-                    self.foreign(place, "`set` with words needs a shell", "remove the line");
-                    return None;
-                }
-            };
+            if matches!(self.peek(), None | Some('\n' | ';' | '#')) {
+                return Some(End::Next);
+            }
             let options = self.take_while(|c| !c.is_whitespace() && c != ';');
-            for option in options.chars().skip(1) {
-                let name = if option == 'o' {
+            let switches_on = options.starts_with('-');
+            let letters = options.strip_prefix(['-', '+']).unwrap_or_default();
+            if letters.is_empty() || letters.contains(|c| !SET_OPTIONS.contains(c)) {
+                self.foreign(place, "this `set` needs a shell", "remove the line");
+                return None;
+            }
+            for letter in letters.chars() {
+                let name = if letter == 'o' {
                     self.skip_blanks();
                     self.take_while(|c| c.is_ascii_alphanumeric())
                 } else {
-                    option.to_string()
+                    letter.to_string()
                 };
                 match name.as_str() {
                     "a" | "allexport" => self.exports_all = switches_on,

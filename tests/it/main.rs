@@ -24,3 +24,4 @@ mod servers_log;
 mod servers_mongo;
 mod servers_redis;
 mod servers_sharelatex;
+mod shell_words;

@@ -1,3 +1,5 @@
+//! What overleaf.rc may hold, and what is said about the rest.
+
 use super::*;
 
 fn read(text: &str) -> (BTreeMap<String, Assigned>, Vec<Problem>) {
@@ -102,6 +104,7 @@ fn a_tilde_is_the_home_folder_where_a_shell_says_so() {
         ("A=~\\/x\n", "~/x"),
         ("A='~/x'\n", "~/x"),
         ("A=~1.2\n", "~1.2"),
+        ("A=~}\n", "~}"),
         ("A=${N:-~/y}\n", "/home/o/y"),
         ("A=\"${N:-~/y}\"\n", "~/y"),
         ("export A=~/x:~\n", "/home/o/x:/home/o"),
@@ -215,6 +218,8 @@ fn says_where_a_shell_would_be_needed() {
         ),
         ("A=80)\n", "1:5 a parenthesis outside quotes needs a shell"),
         ("declare -a A=1\n", "1:9 the option `-a` needs a shell"),
+        ("set -a<B\n", "1:5 this `set` needs a shell"),
+        ("set -- A\n", "1:5 this `set` needs a shell"),
     ] {
         assert_eq!(value(text), Err(expected.to_owned()), "{text:?}");
         let (_, problems) = read(text);

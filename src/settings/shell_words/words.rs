@@ -21,7 +21,7 @@ impl Reader<'_> {
     /// assignment expands `~` at its beginning and after each colon.
     pub(super) fn word(&mut self, is_value: bool) -> Option<String> {
         let mut value = String::new();
-        self.tilde(&mut value)?;
+        self.tilde(&mut value, false)?;
         while !ends_word(self.peek()) {
             let c = self.peek()?;
             match c {
@@ -37,7 +37,7 @@ impl Reader<'_> {
                     value.push(c);
                     self.advance();
                     if c == ':' && is_value {
-                        self.tilde(&mut value)?;
+                        self.tilde(&mut value, false)?;
                     }
                 }
             }
@@ -73,7 +73,7 @@ impl Reader<'_> {
     }
 
     /// Expands `~` where it stands for a folder; every other `~` is an ordinary character.
-    fn tilde(&mut self, value: &mut String) -> Option<()> {
+    fn tilde(&mut self, value: &mut String, in_braces: bool) -> Option<()> {
         if self.peek() != Some('~') {
             return Some(());
         }
@@ -89,7 +89,8 @@ impl Reader<'_> {
             );
             return None;
         }
-        if !(ends_word(after) || matches!(after, Some('/' | ':' | '}'))) {
+        let ends = ends_word(after) || matches!(after, Some('/' | ':'));
+        if !(ends || (in_braces && after == Some('}'))) {
             return Some(());
         }
         self.advance();
@@ -278,7 +279,7 @@ impl Reader<'_> {
     fn alternative(&mut self, place: &Place, within: Within) -> Option<String> {
         let mut value = String::new();
         if within == Within::Bare {
-            self.tilde(&mut value)?;
+            self.tilde(&mut value, true)?;
         }
         loop {
             match self.peek() {
@@ -303,7 +304,7 @@ impl Reader<'_> {
                     value.push(c);
                     self.advance();
                     if c == ':' && within == Within::Bare {
-                        self.tilde(&mut value)?;
+                        self.tilde(&mut value, true)?;
                     }
                 }
             }
