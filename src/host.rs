@@ -279,6 +279,13 @@ pub fn is_folder(path: &Path) -> bool {
     path_kind(path) == PathKind::Folder
 }
 
+/// The user that this process acts as; `None` where the system does not tell.
+#[must_use]
+pub fn user_id() -> Option<u32> {
+    let itself = fs::metadata("/proc/self").ok()?;
+    Some(itself.uid())
+}
+
 /// A fresh secret of 32 random bytes, as 64 hexadecimal digits.
 ///
 /// # Errors
@@ -313,6 +320,27 @@ pub fn now() -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_to_nothing_leads_where_it_points() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("a")).unwrap();
+        symlink("../gone/file", root.join("a/link")).unwrap();
+        symlink("a", root.join("b")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        for (path, expected) in [
+            ("a/link", "gone/file"),
+            ("b/link/more", "gone/file/more"),
+            ("b/./../a//x", "a/x"),
+            ("none/../a", "a"),
+        ] {
+            assert_eq!(resolve(&root.join(path)).unwrap(), root.join(expected));
+        }
+        assert!(resolve(&root.join("loop/x")).is_err());
+        assert_eq!(canonical(&root.join("loop")), root.join("loop"));
+    }
 
     #[test]
     fn a_new_file_never_overwrites() {
@@ -340,7 +368,7 @@ mod tests {
         );
         assert_eq!(read_text(&folder.path().join("a.bak")).unwrap(), "1");
         let link = folder.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
+        symlink(&path, &link).unwrap();
         replace(&link, "3").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(read_text(&path).unwrap(), "3");
@@ -352,7 +380,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(folder.path()).unwrap();
         fs::create_dir(root.join("real")).unwrap();
-        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
+        symlink(root.join("real"), root.join("link")).unwrap();
         for (given, expected) in [
             ("link/x/y", "real/x/y"),
             ("./a/../real//b", "real/b"),

@@ -175,6 +175,7 @@ impl From<DeploymentError> for CommandError {
                     "write another release into config/version, or OVERLEAF_SKIP_RETRACTION_CHECK={version} into config/overleaf.rc"
                 );
                 Self::new("RELEASE_RETRACTED", exit::CONFIGURATION, error.to_string())
+                    .because("config/version:1:1 names it")
                     .state("nothing was changed")
                     .fix(fix)
             }

@@ -109,10 +109,11 @@ pub fn read_all(root: &Path) -> Result<Texts, CommandError> {
 /// # Errors
 /// The configuration is wrong.
 pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Instance, CommandError> {
-    // A shell sets PWD, a service manager does not.
-    let folder = |name: &str| {
-        let is_asked = name == "PWD";
-        is_asked.then(|| session.current_folder.display().to_string())
+    // What a shell sets by itself, and a service manager does not.
+    let of_shell = |name: &str| match name {
+        "PWD" => Some(session.current_folder.display().to_string()),
+        "UID" | "EUID" => host::user_id().map(|id| id.to_string()),
+        _ => None,
     };
     let sources = Sources {
         root,
@@ -120,7 +121,7 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
         variables: &texts.variables,
         version: &texts.version,
         dotenv: &dotenv(root)?,
-        environment: &|name| super::environment(name).or_else(|| folder(name)),
+        environment: &|name| super::environment(name).or_else(|| of_shell(name)),
         canonical: &|path| host::resolve(path).map_err(|error| with_cause(&error)),
         is_folder: &host::is_folder,
     };

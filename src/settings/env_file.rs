@@ -49,6 +49,7 @@ struct Statement {
     place: Place,
     value: RawValue,
     value_place: Place,
+    end: Place,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -98,6 +99,14 @@ impl EnvFile {
                 }
             }
         }
+    }
+
+    /// Where the last statement about a name begins and ends.
+    #[must_use]
+    pub fn span(&self, name: &str) -> Option<(Place, Place)> {
+        let mut backwards = self.statements.iter().rev();
+        let statement = backwards.find(|statement| statement.name == name)?;
+        Some((statement.place.clone(), statement.end.clone()))
     }
 
     /// The variables, with references expanded. A name is looked up in `environment`, then among
@@ -282,11 +291,14 @@ impl Scanner<'_> {
             Some('=' | ':') => {}
             Some(_) => {
                 self.rest = tail;
+                let mut end = place.clone();
+                end.column += name.chars().count();
                 return Ok(Some(Statement {
                     name,
                     value_place: place.clone(),
                     place,
                     value: RawValue::Inherited,
+                    end,
                 }));
             }
             None => {
@@ -296,24 +308,31 @@ impl Scanner<'_> {
                 return Ok(Some(Statement {
                     name: String::new(),
                     value_place: place.clone(),
+                    end: place.clone(),
                     place,
                     value: RawValue::Template(name),
                 }));
             }
         }
-        self.rest = after
-            .as_str()
+        self.rest = after.as_str();
+        let nothing = self.place();
+        self.rest = self
+            .rest
             .trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
         let value_place = self.place();
+        let (value, end) = self.value(&value_place)?;
+        let end = if end == value_place { nothing } else { end };
         Ok(Some(Statement {
             name,
-            value: self.value(&value_place)?,
+            value,
             place,
             value_place,
+            end,
         }))
     }
 
-    fn value(&mut self, place: &Place) -> Result<RawValue, Box<Problem>> {
+    /// Reads a value and where it ends, without the blanks and the comment behind it.
+    fn value(&mut self, place: &Place) -> Result<(RawValue, Place), Box<Problem>> {
         let quote = self.rest.chars().next().filter(|c| matches!(c, '\'' | '"'));
         let Some(quote) = quote else {
             let (line, _) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
@@ -322,7 +341,9 @@ impl Scanner<'_> {
                 .map_or(line, |at| line.split_at(at).0)
                 .trim_end();
             self.rest = self.rest.strip_prefix(line).unwrap_or_default();
-            return Ok(RawValue::Template(value.to_owned()));
+            let mut end = place.clone();
+            end.column += value.chars().count();
+            return Ok((RawValue::Template(value.to_owned()), end));
         };
         let mut body = self.rest.chars();
         body.next();
@@ -343,11 +364,12 @@ impl Scanner<'_> {
         let mut after = after.chars();
         after.next();
         self.rest = after.as_str();
-        Ok(if quote == '\'' {
+        let value = if quote == '\'' {
             RawValue::Literal(unquote(inside))
         } else {
             RawValue::Template(unescape(inside))
-        })
+        };
+        Ok((value, self.place()))
     }
 }
 

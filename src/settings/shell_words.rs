@@ -30,6 +30,8 @@ pub struct Assigned {
     pub value: String,
     /// Where the assignment stands.
     pub place: Place,
+    /// Where it ends; `None` for a value that is not written as `NAME=word`.
+    pub end: Option<Place>,
     /// Whether the file exports it, so that Docker Compose's files may refer to it.
     pub is_exported: bool,
 }
@@ -71,6 +73,7 @@ struct Variable {
     /// `None` after `unset`.
     value: Option<String>,
     place: Place,
+    end: Option<Place>,
     is_exported: bool,
     /// Made by `declare` or `local`: visible to later lines, and gone at the end of the file.
     is_local: bool,
@@ -81,6 +84,7 @@ impl Variable {
         Assigned {
             value: self.value.unwrap_or_default(),
             place: self.place,
+            end: self.end,
             is_exported: self.is_exported,
         }
     }
@@ -319,7 +323,12 @@ impl Reader<'_> {
             String::new()
         };
         value.push_str(&self.word(true)?);
-        self.assign(&name, Some(value), place, declaration)
+        self.assign(&name, Some(value), place, declaration)?;
+        let end = self.place();
+        if let Some(variable) = self.variables.get_mut(&name) {
+            variable.end = Some(end);
+        }
+        Some(())
     }
 
     /// Reads the operand of a builtin that is not written as an assignment.
@@ -387,6 +396,7 @@ impl Reader<'_> {
         let variable = Variable {
             value,
             place,
+            end: None,
             is_exported,
             is_local,
         };
@@ -408,18 +418,13 @@ impl Reader<'_> {
                 self.read_only.insert(name.to_owned());
                 Some(())
             }
-            Declaration::Export | Declaration::Unexport => {
-                let place = match self.variables.get(name) {
-                    Some(variable) => variable.place.clone(),
-                    None => place,
-                };
-                let was_read_only = self.read_only.remove(name);
-                let done = self.assign(name, Some(value), place, declaration);
-                if was_read_only {
-                    self.read_only.insert(name.to_owned());
+            Declaration::Export | Declaration::Unexport => match self.variables.get_mut(name) {
+                Some(variable) => {
+                    variable.is_exported = declaration == Declaration::Export;
+                    Some(())
                 }
-                done
-            }
+                None => self.assign(name, Some(value), place, declaration),
+            },
         }
     }
 
