@@ -448,6 +448,7 @@ impl Reader<'_> {
                 let (what, advice, needs_shell) = foreign::describe(&word);
                 if needs_shell {
                     self.foreign(place, &what, advice);
+                    self.skip_compound(&word);
                 } else {
                     self.problem(place, &what, advice);
                 }

@@ -290,6 +290,21 @@ fn one_problem_does_not_hide_the_next_line() {
 }
 
 #[test]
+fn a_command_of_several_lines_is_one_problem() {
+    for text in [
+        "if x; then\n  if y; then A=1; fi\nelse\n  A=2\nfi\nB=1\n",
+        "for i in 1 2; do\n  A=$i\ndone\nB=1\n",
+        "f() {\n  A=1\n}\nB=1\n",
+        "case x in\n  x) A=1 ;;\nesac\nB=1\n",
+        "if true; then A=1; fi\nB=1\n",
+    ] {
+        let (values, problems) = read(text);
+        assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
+        assert_eq!(values.keys().collect::<Vec<_>>(), ["B"], "{text:?}");
+    }
+}
+
+#[test]
 fn a_problem_never_repeats_what_may_be_a_secret() {
     for text in [
         "MONGO_URL=mongodb://u:two words@h\n",
