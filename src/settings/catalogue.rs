@@ -112,6 +112,9 @@ pub fn objection(row: &SettingRow, value: &str) -> Option<String> {
     }
     Some(match row.kind {
         SettingType::Port => format!("`{value}` is not a port"),
+        SettingType::Address if value.parse::<std::net::Ipv6Addr>().is_ok() => {
+            format!("the IPv6 address `{value}` stands without brackets")
+        }
         SettingType::Address => format!("`{value}` is not an IP address"),
         SettingType::Path => {
             "a path cannot hold a colon, which separates the parts of a mount".to_owned()
