@@ -151,7 +151,7 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
     let variables_file = root.join(settings::VARIABLES_FILE);
     let definitions = Definitions {
         files: override_file(root)?,
-        environment: &super::environment,
+        environment: &|name| super::environment(name).or_else(|| of_shell(name)),
         // The text at hand may not be written yet.
         read: &|path| {
             if path == variables_file {

@@ -16,6 +16,7 @@ mod compose_rows;
 mod convergence;
 #[path = "../docker/mod.rs"]
 mod docker;
+mod golden;
 mod house;
 mod layers;
 mod sandbox;
