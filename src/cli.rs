@@ -56,6 +56,7 @@ enum Command {
     Restart(commands::restart::Args),
     Down(commands::down::Args),
     Compose(commands::compose::Args),
+    Config(commands::config::Args),
     Serve(commands::serve::Args),
 }
 
@@ -341,6 +342,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
         Command::Restart(args) => wait(session, commands::restart::run(args, session)),
         Command::Down(args) => wait(session, commands::down::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
+        Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::Serve(args) => {
             runtime()?.block_on(commands::serve::run(args, whole_environment()))
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::host;
 use crate::host::HostError;
 use crate::release::{Edition, Version};
+use crate::settings::assignments::Dialect;
 use crate::settings::edit;
 use crate::settings::{RC_FILE, VARIABLES_FILE, VERSION_FILE};
 
@@ -96,13 +97,13 @@ fn variables(wishes: &Wishes) -> Result<String, HostError> {
     let mut text = VARIABLES.to_owned();
     for name in SECRETS {
         let secret = host::new_secret()?;
-        text = edit::set(edit::Grammar::Variables, &text, name, &secret);
+        text = edit::set(Dialect::EnvFile, &text, name, &secret);
         if name == HISTORY_SECRET.1 {
-            text = edit::set(edit::Grammar::Variables, &text, HISTORY_SECRET.0, &secret);
+            text = edit::set(Dialect::EnvFile, &text, HISTORY_SECRET.0, &secret);
         }
     }
     if let Some(url) = &wishes.site_url {
-        text = edit::set(edit::Grammar::Variables, &text, "OVERLEAF_SITE_URL", url);
+        text = edit::set(Dialect::EnvFile, &text, "OVERLEAF_SITE_URL", url);
     }
     Ok(text)
 }
@@ -137,7 +138,7 @@ fn rc(wishes: &Wishes) -> String {
         changes.push(("BUNDLED_SERVERS", "true".to_owned()));
     }
     changes.iter().fold(RC.to_owned(), |text, (name, value)| {
-        edit::set(edit::Grammar::Rc, &text, name, value)
+        edit::set(Dialect::Shell, &text, name, value)
     })
 }
 

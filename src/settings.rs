@@ -5,13 +5,18 @@
 //! from. All problems of all files are found in one run. Knows nothing of Docker or templates and
 //! reads no files itself: the caller hands in their texts.
 
+pub mod assignments;
 pub mod catalogue;
+pub mod disclosure;
 pub mod edit;
+pub mod effective;
 pub mod env_file;
+pub mod explain;
 mod layers;
 mod legacy;
 pub mod names;
 pub mod problem;
+pub mod reference;
 pub mod shell_words;
 pub mod variables;
 
@@ -26,10 +31,12 @@ use crate::image;
 use crate::release::Catalogue;
 use crate::release::CatalogueError;
 use crate::release::{Edition, EditionImages, Version};
+use catalogue::SettingRow;
 use env_file::{Entry, EnvFile};
 use layers::Layers;
 use names::Names;
 use problem::{Place, Problem, ProblemKind};
+use shell_words::Assigned;
 
 /// Where overleaf.rc stands below the root of an instance.
 pub const RC_FILE: &str = "config/overleaf.rc";
@@ -276,16 +283,7 @@ pub fn is_project_name(text: &str) -> bool {
 pub fn resolve(sources: &Sources<'_>) -> Result<(Settings, Vec<Problem>), SettingsError> {
     let rows = catalogue::load()?;
     let releases = Catalogue::load()?;
-    let rc_file = sources.root.join(RC_FILE);
-    let version = layers::first_line(sources.version).parse().ok();
-    // A shell has read the defaults before the file, and then its own variables.
-    let before = |name: &str| {
-        let row = rows.iter().find(|row| row.name == name && !row.environment);
-        row.and_then(|row| row.default.clone())
-            .or_else(|| names::of_script(name, sources.root, version.as_ref()))
-            .or_else(|| (sources.environment)(name))
-    };
-    let (assigned, mut problems) = shell_words::parse(sources.rc, &rc_file, &before);
+    let (assigned, mut problems) = assigned(sources, &rows);
     legacy::check_rc(&assigned, &mut problems);
     let variables_file = sources.root.join(VARIABLES_FILE);
     let (variables, variable_problems) = EnvFile::read(sources.variables, &variables_file);
@@ -353,6 +351,22 @@ impl Settings {
         self.references = References(asked.into_inner());
         problems
     }
+}
+
+/// What overleaf.rc assigns. A shell has read the defaults before the file, and then its own
+/// variables.
+fn assigned(
+    sources: &Sources<'_>,
+    rows: &[SettingRow],
+) -> (BTreeMap<String, Assigned>, Vec<Problem>) {
+    let version = layers::first_line(sources.version).parse().ok();
+    let before = |name: &str| {
+        let row = rows.iter().find(|row| row.name == name && !row.environment);
+        row.and_then(|row| row.default.clone())
+            .or_else(|| names::of_script(name, sources.root, version.as_ref()))
+            .or_else(|| (sources.environment)(name))
+    };
+    shell_words::parse(sources.rc, &sources.root.join(RC_FILE), &before)
 }
 
 #[cfg(test)]

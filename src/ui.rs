@@ -2,11 +2,14 @@
 //! decided here once. Views are functions from a value to text. Knows types only: no engine, no
 //! host.
 
+pub mod config;
+pub mod diff;
 pub mod failure;
 pub mod json;
 pub mod live;
 pub mod plain;
 pub mod plan;
+pub mod reference;
 pub mod status;
 pub mod words;
 

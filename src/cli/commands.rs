@@ -1,6 +1,7 @@
 //! One file per command: what it accepts, and a short `run` that wires the layers.
 
 pub mod compose;
+pub mod config;
 pub mod down;
 pub mod init;
 pub mod plan;

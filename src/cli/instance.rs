@@ -122,7 +122,7 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
         version: &texts.version,
         dotenv: &dotenv(root)?,
         environment: &|name| super::environment(name).or_else(|| of_shell(name)),
-        canonical: &|path| host::resolve(path).map_err(|error| with_cause(&error)),
+        canonical: &real_path,
         is_folder: &host::is_folder,
     };
     let line_of = |file: &Path, line: usize| shown_line(texts, file, line);
@@ -180,7 +180,10 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
 }
 
 /// The text of `lib/.env`, which Docker Compose reads unless it is told not to.
-fn dotenv(root: &Path) -> Result<String, CommandError> {
+///
+/// # Errors
+/// It exists and cannot be read.
+pub fn dotenv(root: &Path) -> Result<String, CommandError> {
     let file = root.join(settings::DOTENV_FILE);
     let is_off = super::environment("COMPOSE_DISABLE_ENV_FILE");
     let is_off = is_off.is_some_and(|value| matches!(value.as_str(), "1" | "true"));
@@ -188,6 +191,14 @@ fn dotenv(root: &Path) -> Result<String, CommandError> {
         return Ok(String::new());
     }
     read(root, settings::DOTENV_FILE)
+}
+
+/// The path that a path really leads to, or what is wrong with it.
+///
+/// # Errors
+/// Links lead round, or a part of the path cannot be looked at.
+pub fn real_path(path: &Path) -> Result<PathBuf, String> {
+    host::resolve(path).map_err(|error| with_cause(&error))
 }
 
 fn with_cause(error: &host::HostError) -> String {

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::catalogue;
 use super::catalogue::SettingRow;
+use super::effective;
 use super::env_file::EnvFile;
 use super::names::Names;
 use super::problem::{Place, Problem, ProblemKind};
@@ -96,31 +97,13 @@ impl<'a> Layers<'a> {
     /// The value of a key after layering, checked by its type; `None` when no layer sets it.
     fn value(&mut self, name: &str) -> Option<String> {
         let row = self.rows.iter().find(|row| row.name == name)?;
-        let (value, origin) = self.layered(row)?;
+        let (value, origin) = effective::layered(row, self.assigned, self.sources.environment)?;
         let is_left_empty = value.is_empty() && origin != Origin::Default;
         if !is_left_empty && let Some(objection) = catalogue::objection(row, &value) {
             self.error(name, &objection, &catalogue::advice(row));
         }
         self.used.insert(name.to_owned(), origin);
         Some(value)
-    }
-
-    fn layered(&self, row: &SettingRow) -> Option<(String, Origin)> {
-        let counts = |value: &str| {
-            let is_empty = row.empty_is_unset && value.is_empty();
-            !is_empty && row.unset_word.as_deref() != Some(value)
-        };
-        let set = match self.assigned.get(&row.name) {
-            Some(assigned) => Some((assigned.value.clone(), Origin::File(assigned.place.clone()))),
-            None if row.environment => {
-                let value = (self.sources.environment)(&row.name);
-                value.map(|value| (value, Origin::Environment))
-            }
-            None => None,
-        };
-        let set = set.filter(|(value, _)| counts(value));
-        let default = || Some((row.default.clone()?, Origin::Default));
-        set.or_else(default)
     }
 
     /// Where a key is set, or else where it would be.

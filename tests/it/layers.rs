@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("host", &[]),
     ("release", &[]),
     ("compose", &["interpolation"]),
-    ("settings", &["image", "interpolation", "release"]),
+    ("settings", &["image", "interpolation", "release", "secret"]),
     (
         "deployment",
         &["compose", "image", "release", "secret", "settings"],

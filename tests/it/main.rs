@@ -13,6 +13,7 @@
 
 mod command_line;
 mod compose_rows;
+mod config;
 mod convergence;
 #[path = "../docker/mod.rs"]
 mod docker;

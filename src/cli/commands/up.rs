@@ -163,7 +163,7 @@ fn summarise(session: &Session, instance: &Instance, unchanged: bool, outcome: O
 /// The file cannot be written.
 pub fn bundle(session: &Session, root: &Path, texts: &mut Texts) -> Result<(), CommandError> {
     let changed = settings::edit::set(
-        settings::edit::Grammar::Rc,
+        settings::assignments::Dialect::Shell,
         &texts.rc,
         "BUNDLED_SERVERS",
         "true",
