@@ -185,6 +185,13 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), HostError> {
     set.map_err(|source| HostError::file("change the mode of", path, source))
 }
 
+/// The permission bits of a path (`0o7777`), `None` when it cannot be looked at.
+#[must_use]
+pub fn mode(path: &Path) -> Option<u32> {
+    let metadata = fs::metadata(path).ok()?;
+    Some(metadata.permissions().mode() & 0o7777)
+}
+
 /// Gives a path to a user and a group.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 //!
 //! 1. [`settings`] reads `config/overleaf.rc`, `config/variables.env` and `config/version` into
 //!    [`settings::Settings`]; every value knows its file and line. [`interpolation`] is the grammar
-//!    of `$NAME`; [`seed`] writes the files of a new instance.
+//!    of `$NAME`; [`seed`] writes the files of a new instance; [`lint`] finds what is wrong in them.
 //! 2. [`release`] knows what each Overleaf release needs, from `lib/releases.toml`.
 //! 3. [`compose`] is the Compose Specification: definitions in, canonical form and hashes out.
 //! 4. [`deployment`] makes the desired state out of 1 to 3 and the templates.
@@ -58,6 +58,7 @@ pub mod host;
 pub mod image;
 pub mod interpolation;
 pub mod labels;
+pub mod lint;
 pub mod observe;
 pub mod observed;
 pub mod plan;

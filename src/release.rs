@@ -195,6 +195,17 @@ pub struct Release {
     pub retracted: Option<String>,
     /// Variables without which it refuses to start.
     pub needs: Vec<String>,
+    /// Lowest MongoDB server that works.
+    oldest_mongo: Option<String>,
+}
+
+/// Which MongoDB servers go with a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MongoServers<'a> {
+    /// The lowest that works.
+    pub oldest: &'a str,
+    /// The highest that is known to work, where that is known.
+    pub newest: Option<&'a str>,
 }
 
 /// What changed inside the container at a release and holds from then on.
@@ -227,6 +238,7 @@ pub struct Catalogue {
     releases: Vec<Release>,
     eras: Vec<(Version, Era)>,
     images: Vec<(Edition, EditionImages)>,
+    newest_mongo: Vec<(Version, String)>,
 }
 
 /// The shipped catalogue does not hold together. A test loads it, so no user sees this.
@@ -277,6 +289,30 @@ impl Catalogue {
             .unwrap_or_default()
     }
 
+    /// The newest release that is known.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Release> {
+        self.releases.last()
+    }
+
+    /// The MongoDB servers that go with a release. One without a row takes those of the nearest
+    /// lower release of its major version, else of the first of that major; `None` where there is
+    /// none.
+    #[must_use]
+    pub fn mongo(&self, version: &Version) -> Option<MongoServers<'_>> {
+        let of_major = |release: &&Release| release.version.major == version.major;
+        let mut major = self.releases.iter().filter(of_major);
+        let is_lower = |release: &&Release| release.version.numbers() <= version.numbers();
+        let lower = major.clone().rfind(is_lower);
+        let release = lower.or_else(|| major.next())?;
+        let mut newest = self.newest_mongo.iter().rev();
+        let newest = newest.find(|(since, _)| since.numbers() <= version.numbers());
+        Some(MongoServers {
+            oldest: release.oldest_mongo.as_deref()?,
+            newest: newest.map(|(_, newest)| newest.as_str()),
+        })
+    }
+
     /// The conventions inside the container at this release.
     ///
     /// # Errors
@@ -319,6 +355,14 @@ mod file {
         release: Vec<ReleaseRow>,
         images: Vec<ImagesRow>,
         era: Vec<EraRow>,
+        mongo_newest: Vec<MongoNewestRow>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct MongoNewestRow {
+        since: String,
+        version: String,
     }
 
     #[derive(Deserialize)]
@@ -367,6 +411,7 @@ mod file {
                 version: Version::from_str(&row.version)?,
                 retracted: row.retracted,
                 needs: row.needs.unwrap_or_default(),
+                oldest_mongo: row.mongo_min,
             });
         }
         let mut eras = Vec::new();
@@ -388,10 +433,15 @@ mod file {
             };
             images.push((row.edition.parse()?, names));
         }
+        let mut newest_mongo = Vec::new();
+        for row in file.mongo_newest {
+            newest_mongo.push((Version::from_str(&row.since)?, row.version));
+        }
         Ok(Catalogue {
             releases,
             eras,
             images,
+            newest_mongo,
         })
     }
 }
@@ -456,6 +506,23 @@ mod tests {
     }
 
     #[test]
+    fn a_release_without_a_row_takes_the_servers_of_its_neighbour() {
+        let catalogue = Catalogue::load().unwrap();
+        for (release, oldest, newest) in [
+            ("6.2.2", "8.0", "8.0"),
+            ("6.2.9", "8.0", "8.0"),
+            ("5.0.0", "5.0", "6.0"),
+            ("5.3.1", "5.0", "8.0"),
+            ("4.2.9", "4.0", "6.0"),
+        ] {
+            let servers = catalogue.mongo(&version(release)).unwrap();
+            let expected = (oldest, Some(newest));
+            assert_eq!((servers.oldest, servers.newest), expected, "{release}");
+        }
+        assert_eq!(catalogue.mongo(&version("1.0.0")), None);
+    }
+
+    #[test]
     fn the_shipped_catalogue_loads_and_is_sorted() {
         let catalogue = Catalogue::load().unwrap();
         assert!(
@@ -464,6 +531,7 @@ mod tests {
                 .is_sorted_by(|a, b| a.version < b.version)
         );
         assert!(catalogue.eras.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(catalogue.newest_mongo.is_sorted_by(|a, b| a.0 < b.0));
         assert!(
             catalogue
                 .release(&version("5.0.1"))

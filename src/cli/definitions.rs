@@ -2,35 +2,112 @@
 
 use std::path::Path;
 
-use super::instance::{Instance, masked};
-use super::{Session, error::CommandError};
+use super::instance::{Instance, Texts, masked};
+use super::{Session, error::CommandError, instance};
 use crate::compose::LoadError;
+use crate::compose::Project;
 use crate::compose::load::{File, Finding};
-use crate::deployment::DeploymentError;
+use crate::deployment::{Deployment, DeploymentError};
 use crate::engine::limits;
 use crate::host;
-use crate::settings;
+use crate::lint::Changes;
 use crate::settings::problem::{Place, Problem, ProblemKind};
+use crate::settings::{self, Sources};
 
 /// Says which keys of the definitions are rendered and not carried out, before anything changes.
 pub(super) fn say_not_applied(session: &Session, instance: &Instance) {
-    for found in limits::not_applied(&instance.deployment.project) {
-        let place = found.place.map(|place| Place {
-            file: place.file,
-            line: place.line,
-            column: place.column,
-        });
-        let line = place
-            .as_ref()
-            .and_then(|at| definition_line(&at.file, at.line));
-        let problem = Problem {
+    for problem in not_applied(&instance.deployment) {
+        session.ui.problem(&problem, line_of(&problem).as_deref());
+    }
+}
+
+fn not_applied(deployment: &Deployment) -> Vec<Problem> {
+    let found = limits::not_applied(&deployment.project).into_iter();
+    found
+        .map(|found| Problem {
             kind: ProblemKind::Warning,
-            place,
+            place: found.place.map(|place| Place {
+                file: place.file,
+                line: place.line,
+                column: place.column,
+            }),
             text: format!("`{}` is not carried out", found.path),
             advice: found.advice.to_owned(),
+        })
+        .collect()
+}
+
+fn line_of(problem: &Problem) -> Option<String> {
+    let place = problem.place.as_ref()?;
+    definition_line(&place.file, place.line)
+}
+
+/// What a look at the definitions gives.
+#[derive(Default)]
+pub(super) struct Look {
+    /// Everything that `up` would refuse or warn of, each with its line.
+    pub(super) problems: Vec<(Problem, Option<String>)>,
+    /// What the override file says about the application.
+    pub(super) changes: Changes,
+}
+
+/// Looks at the definitions. Nothing can be said while the settings are wrong: they are what the
+/// definitions are made of.
+pub(super) fn look(texts: &Texts, sources: &Sources<'_>) -> Result<Look, CommandError> {
+    let files = override_file(sources.root)?;
+    let Ok((mut settings, _)) = settings::resolve(sources) else {
+        return Ok(Look::default());
+    };
+    // A withdrawn release is another matter.
+    settings.accepted_retraction = Some(settings.version.to_string());
+    let mut look = Look::default();
+    let problems =
+        match instance::deployment_of(sources.root, texts, &settings, files, sources.environment) {
+            Ok(deployment) => {
+                look.changes = changes(&deployment.project);
+                let mut problems = of_findings(&deployment.warnings, ProblemKind::Warning);
+                problems.extend(not_applied(&deployment));
+                problems
+            }
+            Err(DeploymentError::Definition(LoadError(findings))) => {
+                of_findings(&findings, ProblemKind::Error)
+            }
+            Err(other) => return Err(other.into()),
         };
-        session.ui.problem(&problem, line.as_deref());
+    let shown = |problem: Problem| {
+        let place = problem.place.as_ref();
+        let line = place.and_then(|at| instance::shown_line(texts, &at.file, at.line));
+        (problem, line)
+    };
+    look.problems = problems.into_iter().map(shown).collect();
+    Ok(look)
+}
+
+fn changes(project: &Project) -> Changes {
+    let place = |key: &str| {
+        let place = project.places.get(&format!("services.sharelatex.{key}"))?;
+        Some(Place {
+            file: place.file.clone(),
+            line: place.line,
+            column: place.column,
+        })
+    };
+    let Some(service) = project.services.get("sharelatex") else {
+        return Changes::default();
+    };
+    let variables = service.environment.0.iter();
+    let switched_on = variables.filter(|(_, value)| value.as_deref() == Some("true"));
+    Changes {
+        image: place("image").map(|at| (service.image.clone(), at)),
+        switched_on: switched_on
+            .filter_map(|(name, _)| Some((name.clone(), place(&format!("environment.{name}"))?)))
+            .collect(),
     }
+}
+
+fn of_findings(findings: &[Finding], kind: ProblemKind) -> Vec<Problem> {
+    let findings = findings.iter();
+    findings.map(|finding| of_finding(finding, kind)).collect()
 }
 
 /// What is wrong with a definition, as a problem of the configuration.

@@ -13,6 +13,7 @@ use crate::deployment::DeploymentError;
 use crate::engine::EngineError;
 use crate::host::HostError;
 use crate::host::lock::LockError;
+use crate::lint::LintError;
 use crate::plan::obstacle::Obstacle;
 use crate::settings::SettingsError;
 use crate::settings::problem::{Problem, ProblemKind};
@@ -164,6 +165,12 @@ impl From<SettingsError> for CommandError {
                 Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
             }
         }
+    }
+}
+
+impl From<LintError> for CommandError {
+    fn from(error: LintError) -> Self {
+        Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
     }
 }
 

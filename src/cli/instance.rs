@@ -11,6 +11,7 @@ use super::definitions::{definition_line, of_deployment, of_finding, override_fi
 use super::{Session, error::CommandError, exit};
 use crate::apply::Work;
 use crate::bundled;
+use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
@@ -115,13 +116,14 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
         "UID" | "EUID" => host::user_id().map(|id| id.to_string()),
         _ => None,
     };
+    let environment = |name: &str| super::environment(name).or_else(|| of_shell(name));
     let sources = Sources {
         root,
         rc: &texts.rc,
         variables: &texts.variables,
         version: &texts.version,
         dotenv: &dotenv(root)?,
-        environment: &|name| super::environment(name).or_else(|| of_shell(name)),
+        environment: &environment,
         canonical: &real_path,
         is_folder: &host::is_folder,
     };
@@ -143,25 +145,8 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
             .and_then(|at| line_of(&at.file, at.line));
         session.ui.problem(problem, line.as_deref());
     }
-    let context = Context {
-        bundled_tag: bundled::TAG.to_owned(),
-        architecture: bundled::architecture().to_owned(),
-    };
-    let catalogue = Catalogue::load().map_err(DeploymentError::from)?;
-    let variables_file = root.join(settings::VARIABLES_FILE);
-    let definitions = Definitions {
-        files: override_file(root)?,
-        environment: &|name| super::environment(name).or_else(|| of_shell(name)),
-        // The text at hand may not be written yet.
-        read: &|path| {
-            if path == variables_file {
-                Ok(texts.variables.clone())
-            } else {
-                host::read_text(path).map_err(io::Error::other)
-            }
-        },
-    };
-    let deployment = deployment::make(&settings, &catalogue, &context, &definitions)
+    let files = override_file(root)?;
+    let deployment = deployment_of(root, texts, &settings, files, &environment)
         .map_err(|error| of_deployment(error, &line_of))?;
     for finding in &deployment.warnings {
         let problem = of_finding(finding, ProblemKind::Warning);
@@ -208,9 +193,38 @@ fn with_cause(error: &host::HostError) -> String {
     }
 }
 
+/// The deployment that the settings and the operator's definitions describe.
+pub(super) fn deployment_of(
+    root: &Path,
+    texts: &Texts,
+    settings: &Settings,
+    files: Vec<File>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Deployment, DeploymentError> {
+    let context = Context {
+        bundled_tag: bundled::TAG.to_owned(),
+        architecture: bundled::architecture().to_owned(),
+    };
+    let catalogue = Catalogue::load()?;
+    let variables_file = root.join(settings::VARIABLES_FILE);
+    let definitions = Definitions {
+        files,
+        environment,
+        // The text at hand may not be written yet.
+        read: &|path| {
+            if path == variables_file {
+                Ok(texts.variables.clone())
+            } else {
+                host::read_text(path).map_err(io::Error::other)
+            }
+        },
+    };
+    deployment::make(settings, &catalogue, &context, &definitions)
+}
+
 /// A line of one of the files, without what may be a secret: values of variables.env, and of
 /// settings that the catalogue calls secret.
-fn shown_line(texts: &Texts, file: &Path, line: usize) -> Option<String> {
+pub(super) fn shown_line(texts: &Texts, file: &Path, line: usize) -> Option<String> {
     let number = line.checked_sub(1)?;
     if file.ends_with(settings::RC_FILE) {
         let line = texts.rc.lines().nth(number)?;

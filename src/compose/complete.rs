@@ -330,6 +330,12 @@ impl<'a> Completion<'a> {
     /// Fills the environment from `env_file` and from variables handed on.
     fn resolve_variables(&mut self, name: &str, service: &mut Node) {
         let own = pairs(service.get("environment"));
+        let written = service.get("environment").and_then(Node::map);
+        let marks: BTreeMap<String, Mark> = written
+            .into_iter()
+            .flatten()
+            .map(|(key, node)| (key.clone(), node.mark))
+            .collect();
         let mut all: BTreeMap<String, Option<String>> = BTreeMap::new();
         let files = service.map_mut().and_then(|map| map.remove("env_file"));
         for file in files.as_ref().and_then(Node::list).unwrap_or_default() {
@@ -348,7 +354,8 @@ impl<'a> Completion<'a> {
         if !all.is_empty() {
             let entries = all.into_iter().map(|(key, value)| {
                 let kind = value.map_or(NodeKind::Null, NodeKind::Text);
-                (key, Node::new(kind))
+                let mark = marks.get(&key).copied().unwrap_or_default();
+                (key, Node::at(kind, mark))
             });
             let environment = NodeKind::Map(entries.collect());
             map.insert("environment".to_owned(), Node::new(environment));

@@ -96,9 +96,19 @@ pub fn view(failure: &Failure, style: Style) -> String {
 /// One problem of a file: what, where, the line with a caret, what to write instead.
 #[must_use]
 pub fn problem_view(problem: &Problem, line: Option<&str>, style: Style) -> String {
+    headed_view("", problem, line, style)
+}
+
+/// As [`problem_view`], with the rule that found it: `warning[aof-off]: …`.
+#[must_use]
+pub fn finding_view(rule: &str, problem: &Problem, line: Option<&str>, style: Style) -> String {
+    headed_view(&format!("[{rule}]"), problem, line, style)
+}
+
+fn headed_view(mark: &str, problem: &Problem, line: Option<&str>, style: Style) -> String {
     let head = match problem.kind {
-        ProblemKind::Error => style.red("error:"),
-        ProblemKind::Warning => style.yellow("warning:"),
+        ProblemKind::Error => style.red(&format!("error{mark}:")),
+        ProblemKind::Warning => style.yellow(&format!("warning{mark}:")),
     };
     let mut text = format!("{head} {}\n", problem.text);
     if let Some(place) = &problem.place {

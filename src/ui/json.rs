@@ -18,6 +18,19 @@ pub fn document(schema: &str, data: &Value, warnings: &[String]) -> String {
     )
 }
 
+/// The answer of a check that found something which is an error: the findings, and the failure that
+/// the exit code stands for.
+#[must_use]
+pub fn refusal(schema: &str, data: &Value, failure: &Failure) -> String {
+    let error = json!({
+        "id": failure.id, "exit": failure.exit_code, "message": failure.message,
+    });
+    format!(
+        "{}\n",
+        json!({ "schema": schema, "ok": false, "data": data, "error": error, "warnings": [] })
+    )
+}
+
 /// A failure.
 #[must_use]
 pub fn failure(failure: &Failure) -> String {
@@ -52,7 +65,9 @@ pub fn failure(failure: &Failure) -> String {
     )
 }
 
-fn problem_value(problem: &Problem) -> Value {
+/// One problem of a file.
+#[must_use]
+pub fn problem_value(problem: &Problem) -> Value {
     let place = problem.place.as_ref();
     json!({
         "severity": match problem.kind {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::sandbox::{files, project};
 
 /// Each module with the modules it may use.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     ("interpolation", &[]),
     ("image", &[]),
     ("labels", &[]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
     ("release", &[]),
     ("compose", &["interpolation"]),
     ("settings", &["image", "interpolation", "release", "secret"]),
+    ("lint", &["image", "release", "settings"]),
     (
         "deployment",
         &["compose", "image", "release", "secret", "settings"],
@@ -77,6 +78,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "deployment",
             "engine",
             "host",
+            "lint",
             "observe",
             "observed",
             "plan",

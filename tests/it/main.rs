@@ -20,6 +20,7 @@ mod docker;
 mod golden;
 mod house;
 mod layers;
+mod lint;
 mod sandbox;
 mod servers_git_bridge;
 mod servers_log;

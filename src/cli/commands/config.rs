@@ -4,6 +4,7 @@ pub mod change;
 pub mod docs;
 pub mod explain;
 pub mod get;
+pub mod lint;
 pub mod set;
 pub mod show;
 pub mod unset;
@@ -36,6 +37,7 @@ enum ConfigCommand {
     Get(get::Args),
     Set(set::Args),
     Unset(unset::Args),
+    Lint(lint::Args),
     Docs(docs::Args),
 }
 
@@ -50,6 +52,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         ConfigCommand::Get(args) => get::run(args, session),
         ConfigCommand::Set(args) => set::run(args, session).await,
         ConfigCommand::Unset(args) => unset::run(args, session).await,
+        ConfigCommand::Lint(args) => lint::run(args, session),
         ConfigCommand::Docs(args) => docs::run(args, session),
     }
 }
