@@ -5,7 +5,9 @@ pub mod commands;
 mod definitions;
 pub mod error;
 pub mod exit;
+pub mod files;
 pub mod instance;
+pub mod question;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,6 +59,10 @@ enum Command {
     Down(commands::down::Args),
     Compose(commands::compose::Args),
     Config(commands::config::Args),
+    #[command(hide = true)]
+    RenameRcVars(commands::config::migrate::AliasArgs),
+    #[command(hide = true, name = "rename-env-vars-5-0")]
+    RenameEnvVars(commands::config::migrate::AliasArgs),
     Serve(commands::serve::Args),
 }
 
@@ -159,6 +165,8 @@ pub struct Session {
     pub docker_host: Option<String>,
     /// Whether nobody can or may be asked.
     pub no_input: bool,
+    /// Whether ordinary questions are answered with yes.
+    pub yes: bool,
     /// Whether nothing may be changed.
     pub dry_run: bool,
     /// Whether the answer is wanted as YAML.
@@ -263,6 +271,7 @@ fn session(global: &GlobalArgs) -> Result<Session, CommandError> {
         current_folder,
         docker_host: variable("DOCKER_HOST"),
         no_input: global.no_input || global.yes || !is_terminal,
+        yes: global.yes,
         dry_run: global.dry_run,
         yaml: global.format == FormatArg::Yaml,
         lock_wait: global.lock_wait.0,
@@ -343,6 +352,20 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
         Command::Down(args) => wait(session, commands::down::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
+        Command::RenameRcVars(_) => {
+            let scope = commands::config::migrate::Scope::Rc;
+            wait(
+                session,
+                commands::config::migrate::run(None, scope, session),
+            )
+        }
+        Command::RenameEnvVars(_) => {
+            let scope = commands::config::migrate::Scope::Variables;
+            wait(
+                session,
+                commands::config::migrate::run(None, scope, session),
+            )
+        }
         Command::Serve(args) => {
             runtime()?.block_on(commands::serve::run(args, whole_environment()))
         }

@@ -6,6 +6,7 @@
     reason = "this module is the door that the list protects"
 )]
 
+pub mod bash;
 pub mod interrupt;
 pub mod lock;
 pub mod ports;
@@ -120,6 +121,57 @@ pub fn replace(path: &Path, text: &str) -> Result<(), HostError> {
     synced.map_err(|source| HostError::file("sync", folder, source))
 }
 
+/// Replaces several files as one change, as [`replace`] does with each: all new texts are written
+/// beside the old ones before the first is renamed, in the given order. A rename that fails puts the
+/// earlier files back.
+///
+/// # Errors
+/// Any of these steps fails; all files then hold their old text.
+pub fn replace_all(files: &[(PathBuf, String)]) -> Result<(), HostError> {
+    let outcome = write_all_beside(files).and_then(|ready| rename_all(&ready));
+    if outcome.is_err() {
+        for (path, _) in files {
+            // What was written beside is of no use any more; it may never have been written.
+            let _ = fs::remove_file(suffixed(&canonical(path), ".new"));
+        }
+    }
+    outcome
+}
+
+/// A file whose new text stands beside it, with its old text.
+type Ready = (PathBuf, String, fs::Metadata);
+
+fn write_all_beside(files: &[(PathBuf, String)]) -> Result<Vec<Ready>, HostError> {
+    let mut ready = Vec::new();
+    for (path, text) in files {
+        let path = canonical(path);
+        let metadata =
+            fs::metadata(&path).map_err(|source| HostError::file("look at", &path, source))?;
+        let old = read_text(&path)?;
+        put(&suffixed(&path, ".bak"), &old, &metadata)?;
+        write_beside(&path, text, &metadata)?;
+        ready.push((path, old, metadata));
+    }
+    Ok(ready)
+}
+
+fn rename_all(ready: &[Ready]) -> Result<(), HostError> {
+    for (number, (path, ..)) in ready.iter().enumerate() {
+        if let Err(source) = fs::rename(suffixed(path, ".new"), path) {
+            for (earlier, old, metadata) in ready.iter().take(number) {
+                put(earlier, old, metadata)?;
+            }
+            return Err(HostError::file("replace", path, source));
+        }
+    }
+    for (path, ..) in ready {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| HostError::file("sync", folder, source))?;
+    }
+    Ok(())
+}
+
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -128,6 +180,12 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
 
 /// Puts a whole file in place, with the mode and owner of another one.
 fn put(path: &Path, text: &str, like: &fs::Metadata) -> Result<(), HostError> {
+    let beside = write_beside(path, text, like)?;
+    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))
+}
+
+/// Writes the text that is to replace a file beside it, with the mode and owner of another one.
+fn write_beside(path: &Path, text: &str, like: &fs::Metadata) -> Result<PathBuf, HostError> {
     let beside = suffixed(path, ".new");
     match fs::remove_file(&beside) {
         Ok(()) => {}
@@ -142,7 +200,7 @@ fn put(path: &Path, text: &str, like: &fs::Metadata) -> Result<(), HostError> {
     {
         return Err(error);
     }
-    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))
+    Ok(beside)
 }
 
 /// Makes a folder with its parents; those that are made get the mode, an existing one is left.
@@ -380,6 +438,36 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(read_text(&path).unwrap(), "3");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn several_files_change_together_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        write_new(&path("a"), "1", 0o640).unwrap();
+        write_new(&path("b"), "2", 0o600).unwrap();
+        let both = [(path("a"), "3".to_owned()), (path("b"), "4".to_owned())];
+        replace_all(&both).unwrap();
+        assert_eq!(read_text(&path("a")).unwrap(), "3");
+        assert_eq!(read_text(&path("b")).unwrap(), "4");
+        assert_eq!(read_text(&path("b.bak")).unwrap(), "2");
+        let missing = [(path("a"), "5".to_owned()), (path("c"), "6".to_owned())];
+        assert!(replace_all(&missing).unwrap_err().is_missing());
+        assert_eq!(read_text(&path("a")).unwrap(), "3");
+        // The second one cannot be backed up, so the first must not change either.
+        fs::create_dir(path("b.bak.new")).unwrap();
+        replace_all(&both.map(|(path, _)| (path, "7".to_owned()))).unwrap_err();
+        assert_eq!(read_text(&path("a")).unwrap(), "3");
+        fs::remove_dir(path("b.bak.new")).unwrap();
+        // A file named twice cannot be renamed twice, which fails after the first was replaced.
+        let twice = ["a", "b", "b"].map(|name| (path(name), "8".to_owned()));
+        replace_all(&twice).unwrap_err();
+        assert_eq!(read_text(&path("a")).unwrap(), "3");
+        assert_eq!(read_text(&path("b")).unwrap(), "4");
+        let left = fs::read_dir(folder.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a", "a.bak", "b", "b.bak"]);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use thiserror::Error;
+
 use crate::host;
 use crate::host::HostError;
-use crate::release::{Edition, Version};
+use crate::release::{Catalogue, CatalogueError, Edition, Version};
 use crate::settings::assignments::Dialect;
 use crate::settings::edit;
 use crate::settings::{RC_FILE, VARIABLES_FILE, VERSION_FILE};
@@ -14,6 +16,28 @@ use crate::settings::{RC_FILE, VARIABLES_FILE, VERSION_FILE};
 const RC: &str = include_str!("../lib/config-seed/overleaf.rc");
 const VARIABLES: &str = include_str!("../lib/config-seed/variables.env");
 const VERSION: &str = include_str!("../lib/config-seed/version");
+const NGINX: &str = include_str!("../lib/config-seed/nginx.conf");
+
+/// Where the configuration of the TLS proxy goes; overleaf.rc of a new instance names it.
+const NGINX_FILE: &str = "config/nginx/nginx.conf";
+
+/// Where the certificate of the TLS proxy is looked for; overleaf.rc of a new instance names it.
+pub const CERTIFICATE_FILE: &str = "config/nginx/certs/overleaf_certificate.pem";
+/// Where its private key is looked for.
+pub const PRIVATE_KEY_FILE: &str = "config/nginx/certs/overleaf_key.pem";
+
+/// Port of the application behind the TLS proxy, which takes port 80 for its redirect.
+const PORT_BEHIND_NGINX: u16 = 8080;
+
+/// Proxies that are believed when the proxy runs on this machine: its requests come from the
+/// engine's networks, which lie here unless the engine is told otherwise.
+const LOCAL_PROXIES: &str = "172.16.0.0/12";
+
+/// First release that takes a proxy for granted.
+const PROXY_ALWAYS: (u64, u64, u64) = (6, 0, 0);
+
+/// Redirect of nginx.conf, which names no port.
+const REDIRECT: &str = "https://$host$request_uri";
 
 /// Secrets of the application. Containers that share one instance must have the same values.
 const SECRETS: [&str; 5] = [
@@ -26,6 +50,37 @@ const SECRETS: [&str; 5] = [
 
 /// The one secret that is known by two names: the application requires both to be equal.
 const HISTORY_SECRET: (&str, &str) = ("V1_HISTORY_PASSWORD", "STAGING_PASSWORD");
+
+/// A new configuration cannot be made.
+#[derive(Debug, Error)]
+pub enum SeedError {
+    /// The system gives no random numbers.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The shipped data is broken.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+}
+
+/// Who speaks HTTPS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Nobody.
+    #[default]
+    Off,
+    /// The nginx of the instance.
+    Nginx {
+        /// Path of the certificate, when it is not the seed's.
+        certificate: Option<String>,
+        /// Path of the private key, when it is not the seed's.
+        private_key: Option<String>,
+    },
+    /// A proxy in front of the instance.
+    Proxy {
+        /// Its addresses, separated by commas; `None` when it runs on this machine.
+        addresses: Option<String>,
+    },
+}
 
 /// What the operator wants to differ from the seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +101,10 @@ pub struct Wishes {
     pub git_bridge: bool,
     /// Whether the bundled servers are deployed.
     pub bundled: bool,
+    /// Who speaks HTTPS.
+    pub tls: Tls,
+    /// Folder of all data.
+    pub data_path: Option<String>,
 }
 
 /// The texts of a new instance: version, variables.env and overleaf.rc, in the order in which they
@@ -53,13 +112,28 @@ pub struct Wishes {
 ///
 /// # Errors
 /// The system gives no random numbers.
-pub fn texts(wishes: &Wishes) -> Result<[(&'static str, String); 3], HostError> {
+pub fn texts(wishes: &Wishes) -> Result<[(&'static str, String); 3], SeedError> {
     // overleaf.rc comes last: while it is missing, an interrupted init counts as not done.
     Ok([
         (VERSION_FILE, version(wishes)),
         (VARIABLES_FILE, variables(wishes)?),
         (RC_FILE, rc(wishes)),
     ])
+}
+
+/// The configuration of the TLS proxy, when one is wanted.
+#[must_use]
+pub fn nginx(wishes: &Wishes) -> Option<(&'static str, String)> {
+    let is_wanted = matches!(wishes.tls, Tls::Nginx { .. });
+    is_wanted.then(|| {
+        let text = match wishes.port {
+            Some(port) if port != 443 => {
+                NGINX.replace(REDIRECT, &format!("https://$host:{port}$request_uri"))
+            }
+            _ => NGINX.to_owned(),
+        };
+        (NGINX_FILE, text)
+    })
 }
 
 /// Writes those files that are missing, mode 0600, into a folder of mode 0700; tells for each
@@ -77,7 +151,11 @@ pub fn write(
     host::set_mode(&folder, 0o700)?;
     let mut outcome = Vec::new();
     for (name, text) in texts {
-        match host::write_new(&root.join(name), text, 0o600) {
+        let path = root.join(name);
+        if let Some(parent) = path.parent() {
+            host::create_folder(parent, 0o700)?;
+        }
+        match host::write_new(&path, text, 0o600) {
             Ok(()) => outcome.push((*name, true)),
             Err(error) if error.is_present() => outcome.push((*name, false)),
             Err(error) => return Err(error),
@@ -93,19 +171,43 @@ fn version(wishes: &Wishes) -> String {
     }
 }
 
-fn variables(wishes: &Wishes) -> Result<String, HostError> {
-    let mut text = VARIABLES.to_owned();
+fn variables(wishes: &Wishes) -> Result<String, SeedError> {
+    let release: Option<Version> = version(wishes).trim().parse().ok();
+    let mut changes: Vec<(&str, String)> = Vec::new();
     for name in SECRETS {
         let secret = host::new_secret()?;
-        text = edit::set(Dialect::EnvFile, &text, name, &secret);
         if name == HISTORY_SECRET.1 {
-            text = edit::set(Dialect::EnvFile, &text, HISTORY_SECRET.0, &secret);
+            changes.push((HISTORY_SECRET.0, secret.clone()));
         }
+        changes.push((name, secret));
     }
     if let Some(url) = &wishes.site_url {
-        text = edit::set(Dialect::EnvFile, &text, "OVERLEAF_SITE_URL", url);
+        changes.push(("OVERLEAF_SITE_URL", url.clone()));
     }
-    Ok(text)
+    if let Tls::Proxy { addresses } = &wishes.tls {
+        let addresses = addresses.as_deref().unwrap_or(LOCAL_PROXIES);
+        let is_ignored = |release: &Version| release.numbers() >= PROXY_ALWAYS;
+        if !release.as_ref().is_some_and(is_ignored) {
+            changes.push(("OVERLEAF_BEHIND_PROXY", "true".to_owned()));
+        }
+        changes.push(("OVERLEAF_SECURE_COOKIE", "true".to_owned()));
+        let trusted = format!("loopback,{addresses}");
+        changes.push(("OVERLEAF_TRUSTED_PROXY_IPS", trusted));
+    }
+    let text = changed(Dialect::EnvFile, VARIABLES, &changes);
+    let Some(release) = release else {
+        return Ok(text);
+    };
+    // The seed has the names of today; older releases know them by another brand.
+    let catalogue = Catalogue::load()?;
+    let brand = &catalogue.era(&release)?.brand;
+    Ok(text.replace("OVERLEAF_", &format!("{brand}_")))
+}
+
+fn changed(dialect: Dialect, text: &str, changes: &[(&str, String)]) -> String {
+    changes.iter().fold(text.to_owned(), |text, (name, value)| {
+        edit::set(dialect, &text, name, value)
+    })
 }
 
 fn rc(wishes: &Wishes) -> String {
@@ -113,16 +215,27 @@ fn rc(wishes: &Wishes) -> String {
     if let Some(edition) = wishes.edition {
         changes.push(("EDITION", edition.id().to_owned()));
     }
-    if let Some(listen) = &wishes.listen {
-        // Docker Compose wants brackets around IPv6.
-        let address = match listen {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("[{address}]"),
-        };
-        changes.push(("OVERLEAF_LISTEN_IP", address));
-    }
-    if let Some(port) = wishes.port {
-        changes.push(("OVERLEAF_PORT", port.to_string()));
+    match &wishes.tls {
+        Tls::Nginx {
+            certificate,
+            private_key,
+        } => {
+            changes.extend(nginx_settings(wishes));
+            let paths = [
+                ("TLS_CERTIFICATE_PATH", certificate),
+                ("TLS_PRIVATE_KEY_PATH", private_key),
+            ];
+            let paths = paths.into_iter();
+            changes.extend(paths.filter_map(|(name, path)| Some((name, path.clone()?))));
+        }
+        Tls::Off | Tls::Proxy { .. } => {
+            if let Some(listen) = &wishes.listen {
+                changes.push(("OVERLEAF_LISTEN_IP", published(*listen)));
+            }
+            if let Some(port) = wishes.port {
+                changes.push(("OVERLEAF_PORT", port.to_string()));
+            }
+        }
     }
     if let Some(name) = &wishes.project_name {
         changes.push(("PROJECT_NAME", name.clone()));
@@ -131,15 +244,50 @@ fn rc(wishes: &Wishes) -> String {
             changes.push(("CONTAINER_NAMES", "project".to_owned()));
         }
     }
+    if let Some(folder) = &wishes.data_path {
+        let folder = folder.trim_end_matches('/');
+        for (name, part) in DATA_FOLDERS {
+            changes.push((name, format!("{folder}/{part}")));
+        }
+    }
     if wishes.git_bridge {
         changes.push(("GIT_BRIDGE_ENABLED", "true".to_owned()));
     }
     if wishes.bundled {
         changes.push(("BUNDLED_SERVERS", "true".to_owned()));
     }
-    changes.iter().fold(RC.to_owned(), |text, (name, value)| {
-        edit::set(Dialect::Shell, &text, name, value)
-    })
+    changed(Dialect::Shell, RC, &changes)
+}
+
+/// An address as Docker Compose takes it in front of a port: IPv6 in brackets.
+fn published(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Folders below the folder of all data.
+const DATA_FOLDERS: [(&str, &str); 4] = [
+    ("OVERLEAF_DATA_PATH", "overleaf"),
+    ("MONGO_DATA_PATH", "mongo"),
+    ("REDIS_DATA_PATH", "redis"),
+    ("GIT_BRIDGE_DATA_PATH", "git-bridge"),
+];
+
+/// The wanted address and port belong to nginx; the application keeps to this machine.
+fn nginx_settings(wishes: &Wishes) -> Vec<(&'static str, String)> {
+    let listen = wishes.listen.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let mut settings = vec![
+        ("NGINX_ENABLED", "true".to_owned()),
+        ("NGINX_HTTP_LISTEN_IP", published(listen)),
+        ("NGINX_TLS_LISTEN_IP", published(listen)),
+        ("OVERLEAF_PORT", PORT_BEHIND_NGINX.to_string()),
+    ];
+    if let Some(port) = wishes.port {
+        settings.push(("TLS_PORT", port.to_string()));
+    }
+    settings
 }
 
 #[cfg(test)]
@@ -189,6 +337,88 @@ mod tests {
         secrets.sort_unstable();
         secrets.dedup();
         assert_eq!(secrets.len(), SECRETS.len());
+    }
+
+    fn resolved(wishes: &Wishes) -> crate::settings::Settings {
+        let [(_, version), (_, variables), (_, rc)] = texts(wishes).unwrap();
+        let sources = Sources {
+            root: Path::new("/srv"),
+            rc: &rc,
+            variables: &variables,
+            version: &version,
+            environment: &|_| None,
+            dotenv: "",
+            canonical: &|path| Ok(path.to_path_buf()),
+            is_folder: &|_| true,
+        };
+        let (settings, warnings) = resolve(&sources).unwrap();
+        assert_eq!(warnings, []);
+        settings
+    }
+
+    #[test]
+    fn nginx_takes_the_address_and_the_application_stays_local() {
+        let wishes = Wishes {
+            listen: Some(IpAddr::from([0, 0, 0, 0])),
+            port: Some(8443),
+            tls: Tls::Nginx {
+                certificate: Some("/etc/pki/my site.pem".to_owned()),
+                private_key: None,
+            },
+            data_path: Some("/srv/data/".to_owned()),
+            ..Wishes::default()
+        };
+        let settings = resolved(&wishes);
+        let sharelatex = &settings.sharelatex;
+        assert_eq!(
+            (sharelatex.listen_ip.as_str(), sharelatex.port.as_str()),
+            ("127.0.0.1", "8080")
+        );
+        assert_eq!(sharelatex.data_path, Path::new("/srv/data/overleaf"));
+        let proxy = settings.nginx.as_ref().unwrap();
+        assert_eq!(proxy.tls, ("0.0.0.0".to_owned(), "8443".to_owned()));
+        assert_eq!(proxy.http, ("0.0.0.0".to_owned(), "80".to_owned()));
+        assert_eq!(proxy.certificate_path, Path::new("/etc/pki/my site.pem"));
+        let (_, conf) = nginx(&wishes).unwrap();
+        assert!(conf.contains("return 301 https://$host:8443$request_uri;"));
+        assert_eq!(nginx(&Wishes::default()), None);
+    }
+
+    #[test]
+    fn an_address_of_ipv6_gets_its_brackets() {
+        let wishes = Wishes {
+            listen: "::1".parse().ok(),
+            ..Wishes::default()
+        };
+        assert!(rc(&wishes).contains("\nOVERLEAF_LISTEN_IP='[::1]'\n"));
+        assert_eq!(resolved(&wishes).sharelatex.listen_ip, "[::1]");
+    }
+
+    #[test]
+    fn a_proxy_is_trusted_in_the_words_of_the_release() {
+        let wishes = |release: &str, addresses: Option<&str>| Wishes {
+            release: Some(release.parse().unwrap()),
+            tls: Tls::Proxy {
+                addresses: addresses.map(ToOwned::to_owned),
+            },
+            ..Wishes::default()
+        };
+        let settings = resolved(&wishes("6.2.2", None));
+        assert_eq!(settings.variable("OVERLEAF_BEHIND_PROXY"), None);
+        assert_eq!(settings.variable("OVERLEAF_SECURE_COOKIE"), Some("true"));
+        assert_eq!(
+            settings.variable("OVERLEAF_TRUSTED_PROXY_IPS"),
+            Some("loopback,172.16.0.0/12")
+        );
+        let settings = resolved(&wishes("5.5.5", Some("192.0.2.7")));
+        assert_eq!(settings.variable("OVERLEAF_BEHIND_PROXY"), Some("true"));
+        assert_eq!(
+            settings.variable("OVERLEAF_TRUSTED_PROXY_IPS"),
+            Some("loopback,192.0.2.7")
+        );
+        let settings = resolved(&wishes("4.2.9", None));
+        assert_eq!(settings.variable("SHARELATEX_BEHIND_PROXY"), Some("true"));
+        assert_eq!(settings.variable("OVERLEAF_APP_NAME"), None);
     }
 
     #[test]

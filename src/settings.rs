@@ -12,12 +12,16 @@ pub mod edit;
 pub mod effective;
 pub mod env_file;
 pub mod explain;
+pub mod flatten;
 mod layers;
 mod legacy;
+pub mod masking;
+pub mod migrate;
 pub mod names;
 pub mod problem;
 pub mod reference;
 pub mod shell_words;
+pub mod statements;
 pub mod variables;
 
 use std::cell::RefCell;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::instance::{Instance, Texts, masked};
-use super::{Session, error::CommandError, instance};
+use super::files::{Texts, masked};
+use super::instance::Instance;
+use super::{Session, error::CommandError, files, instance};
 use crate::compose::LoadError;
 use crate::compose::Project;
 use crate::compose::load::{File, Finding};
@@ -76,7 +77,7 @@ pub(super) fn look(texts: &Texts, sources: &Sources<'_>) -> Result<Look, Command
         };
     let shown = |problem: Problem| {
         let place = problem.place.as_ref();
-        let line = place.and_then(|at| instance::shown_line(texts, &at.file, at.line));
+        let line = place.and_then(|at| files::shown_line(texts, &at.file, at.line));
         (problem, line)
     };
     look.problems = problems.into_iter().map(shown).collect();

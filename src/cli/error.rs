@@ -12,9 +12,11 @@ use crate::bundled::BundledError;
 use crate::deployment::DeploymentError;
 use crate::engine::EngineError;
 use crate::host::HostError;
+use crate::host::bash::BashError;
 use crate::host::lock::LockError;
 use crate::lint::LintError;
 use crate::plan::obstacle::Obstacle;
+use crate::seed::SeedError;
 use crate::settings::SettingsError;
 use crate::settings::problem::{Problem, ProblemKind};
 use crate::ui::failure::{Failure, Fix};
@@ -154,6 +156,30 @@ impl From<HostError> for CommandError {
         Self::new("FILE", exit::FAILED, error.to_string())
             .chain(&error)
             .fix("check that the path is right and that this user may use it")
+    }
+}
+
+impl From<SeedError> for CommandError {
+    fn from(error: SeedError) -> Self {
+        match error {
+            SeedError::Host(error) => error.into(),
+            SeedError::Catalogue(_) => Self::new("BUG", exit::BUG, error.to_string()).chain(&error),
+        }
+    }
+}
+
+impl From<BashError> for CommandError {
+    fn from(error: BashError) -> Self {
+        let failure = match &error {
+            BashError::Missing => Self::new("BASH_MISSING", exit::FAILED, error.to_string())
+                .fix("install bash, or write plain `NAME=value` lines by hand"),
+            BashError::Process(_) => {
+                Self::new("BASH_FAILED", exit::FAILED, error.to_string()).chain(&error)
+            }
+            BashError::Deadline(_) => Self::new("BASH_TIMEOUT", exit::FAILED, error.to_string())
+                .fix("look for a command in the file that waits for something"),
+        };
+        failure.state("nothing was changed by the toolkit")
     }
 }
 

@@ -10,6 +10,8 @@ pub const USAGE: u8 = 2;
 pub const CONFIGURATION: u8 = 3;
 /// Differences found.
 pub const DIFFERENCES: u8 = 4;
+/// The world changed since the plan was made.
+pub const CHANGED: u8 = 5;
 /// A check failed.
 pub const CHECK: u8 = 6;
 /// Another run holds the lock.

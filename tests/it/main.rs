@@ -17,10 +17,13 @@ mod config;
 mod convergence;
 #[path = "../docker/mod.rs"]
 mod docker;
+mod flatten;
 mod golden;
 mod house;
+mod init;
 mod layers;
 mod lint;
+mod migrate;
 mod sandbox;
 mod servers_git_bridge;
 mod servers_log;

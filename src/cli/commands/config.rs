@@ -3,8 +3,10 @@
 pub mod change;
 pub mod docs;
 pub mod explain;
+pub mod flatten;
 pub mod get;
 pub mod lint;
+pub mod migrate;
 pub mod set;
 pub mod show;
 pub mod unset;
@@ -13,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::super::instance::Texts;
-use super::super::{Session, error, error::CommandError, exit, instance};
+use super::super::files::Texts;
+use super::super::{Session, error, error::CommandError, exit, files, instance};
 use crate::host;
 use crate::settings::disclosure::Masker;
 use crate::settings::effective::{self, Configured};
@@ -38,6 +40,8 @@ enum ConfigCommand {
     Set(set::Args),
     Unset(unset::Args),
     Lint(lint::Args),
+    Migrate(migrate::Args),
+    Flatten(flatten::Args),
     Docs(docs::Args),
 }
 
@@ -53,8 +57,23 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         ConfigCommand::Set(args) => set::run(args, session).await,
         ConfigCommand::Unset(args) => unset::run(args, session).await,
         ConfigCommand::Lint(args) => lint::run(args, session),
+        ConfigCommand::Migrate(args) => {
+            migrate::run(args.to.as_ref(), migrate::Scope::All, session).await
+        }
+        ConfigCommand::Flatten(_) => flatten::run(session).await,
         ConfigCommand::Docs(args) => docs::run(args, session),
     }
+}
+
+/// The refusal to write over a file that changed while its changes were shown.
+fn changed_meanwhile() -> CommandError {
+    CommandError::new(
+        "CONFIG_CHANGED",
+        exit::CHANGED,
+        "the configuration changed while the question stood",
+    )
+    .state("nothing was changed")
+    .fix("run the command again and look at the changes")
 }
 
 /// The reference, which the program carries.
@@ -76,10 +95,10 @@ impl Names {
     /// Reads the files of the instance. Values of the wrong form are no error.
     fn load(session: &Session) -> Result<Self, CommandError> {
         let root = instance::root(session)?;
-        let texts = instance::read_all(&root)?;
+        let texts = files::read_all(&root)?;
         let reference = reference()?;
         let masker = Masker::new(&reference);
-        let dotenv = instance::dotenv(&root)?;
+        let dotenv = files::dotenv(&root)?;
         let sources = sources(&root, &texts, &dotenv);
         let configured = effective::read(&sources, &reference, &masker);
         let line_of = |file: &Path, line: usize| {
@@ -113,7 +132,7 @@ fn sources<'a>(root: &'a Path, texts: &'a Texts, dotenv: &'a str) -> Sources<'a>
         version: &texts.version,
         dotenv,
         environment: &super::super::environment,
-        canonical: &instance::real_path,
+        canonical: &files::real_path,
         is_folder: &host::is_folder,
     }
 }

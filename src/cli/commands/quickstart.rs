@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::instance::{Instance, Texts};
-use super::super::{Session, error::CommandError, exit, instance};
+use super::super::files::Texts;
+use super::super::instance::Instance;
+use super::super::{Session, error::CommandError, exit, files, instance};
 use super::{init, up};
 use crate::engine::Engine;
 use crate::host;
@@ -58,7 +59,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         if args.port.is_some() || args.project_name.is_some() {
             return Err(init::configured_already(&root));
         }
-        let mut texts = instance::read_all(&root)?;
+        let mut texts = files::read_all(&root)?;
         if args.bundled {
             up::bundle(session, &root, &mut texts)?;
         }

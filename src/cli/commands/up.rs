@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::super::instance::{Instance, Texts, Then};
-use super::super::{Session, definitions, error::CommandError, exit, instance};
+use super::super::files::Texts;
+use super::super::instance::{Instance, Then};
+use super::super::{Session, definitions, error::CommandError, exit, files, instance};
 use crate::engine::Engine;
 use crate::host;
 use crate::observe;
@@ -40,7 +41,7 @@ pub struct Args {
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "up").await?;
-    let mut texts = instance::read_all(&root)?;
+    let mut texts = files::read_all(&root)?;
     if args.bundled {
         bundle(session, &root, &mut texts)?;
     }

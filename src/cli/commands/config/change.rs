@@ -5,8 +5,8 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::super::super::instance::Texts;
-use super::super::super::{Session, error::CommandError, instance};
+use super::super::super::files::Texts;
+use super::super::super::{Session, error::CommandError, files};
 use crate::host;
 use crate::settings::assignments::Dialect;
 use crate::settings::disclosure::Masker;
@@ -147,7 +147,7 @@ impl Change<'_> {
 
 /// Everything that is wrong with a configuration.
 fn problems(root: &Path, texts: &Texts) -> Vec<Problem> {
-    let Ok(dotenv) = instance::dotenv(root) else {
+    let Ok(dotenv) = files::dotenv(root) else {
         // Whoever reads it next is told.
         return Vec::new();
     };

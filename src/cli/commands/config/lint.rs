@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::super::{Session, definitions, error::CommandError, exit, instance};
+use super::super::super::{Session, definitions, error::CommandError, exit, files, instance};
 use crate::host;
 use crate::lint::{self, Finding, Input, Report};
 use crate::ui::failure::finding_view;
@@ -30,8 +30,8 @@ pub struct Args {
 /// No instance is found, or a file cannot be read.
 pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
-    let texts = instance::read_all(&root)?;
-    let dotenv = instance::dotenv(&root)?;
+    let texts = files::read_all(&root)?;
+    let dotenv = files::dotenv(&root)?;
     let sources = super::sources(&root, &texts, &dotenv);
     let look = definitions::look(&texts, &sources)?;
     let input = Input {

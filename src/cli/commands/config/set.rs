@@ -4,8 +4,8 @@ use std::io::Read;
 
 use anyhow::Context as _;
 
-use super::super::super::instance::Texts;
-use super::super::super::{Session, error::CommandError, exit, instance};
+use super::super::super::files::Texts;
+use super::super::super::{Session, error::CommandError, exit, files, instance};
 use super::change::{Change, FileArg};
 use crate::release::Version;
 use crate::settings::assignments;
@@ -41,7 +41,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let reference = super::reference()?;
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "config set").await?;
-    let texts = instance::read_all(&root)?;
+    let texts = files::read_all(&root)?;
     let file = match args.file {
         Some(file) => file,
         None => file_of(&reference, &args.key)?,

@@ -1,6 +1,6 @@
 //! `toolkit config unset`: comments a line out.
 
-use super::super::super::{Session, error::CommandError, exit, instance};
+use super::super::super::{Session, error::CommandError, exit, files, instance};
 use super::change::{Change, FileArg};
 use crate::settings::assignments;
 use crate::settings::disclosure::Masker;
@@ -31,7 +31,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let reference = super::reference()?;
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "config unset").await?;
-    let texts = instance::read_all(&root)?;
+    let texts = files::read_all(&root)?;
     let sets = |file: &FileArg| {
         let all = assignments::find(file.text(&texts), file.dialect());
         all.iter().any(|found| found.name == args.key)

@@ -1,0 +1,112 @@
+//! `toolkit init` by flags, as scripts use it.
+
+use super::sandbox::Sandbox;
+
+#[test]
+fn all_that_is_asked_for_can_be_a_flag() {
+    let sandbox = Sandbox::new();
+    sandbox.write("tls/site.pem", "");
+    sandbox.write("disk/here", "");
+    let disk = sandbox.root().join("disk");
+    let ran = sandbox
+        .run(&[
+            "init",
+            "--edition",
+            "pro",
+            "--url",
+            "https://tex.example.org/",
+            "--listen",
+            "0.0.0.0:8443",
+            "--tls",
+            "nginx",
+            "--tls-certificate",
+            "tls/site.pem",
+            "--tls-private-key",
+            "tls/site.key",
+            "--data-path",
+            disk.to_str().unwrap(),
+        ])
+        .succeeded();
+    insta::assert_snapshot!(ran.stderr, @r"
+    warning: the private key `tls/site.key` does not exist yet: put it there, as PEM, before `toolkit up`
+    wrote config/nginx/nginx.conf
+    wrote config/version
+    wrote config/variables.env
+    wrote config/overleaf.rc
+    next: look at config/overleaf.rc and config/variables.env, then run `toolkit up`
+    ");
+    let rc = sandbox.read("config/overleaf.rc");
+    for line in [
+        "EDITION=pro",
+        "OVERLEAF_LISTEN_IP=127.0.0.1",
+        "OVERLEAF_PORT=8080",
+        "NGINX_ENABLED=true",
+        "NGINX_TLS_LISTEN_IP=0.0.0.0",
+        "TLS_PORT=8443",
+        "TLS_CERTIFICATE_PATH=tls/site.pem",
+        &format!("OVERLEAF_DATA_PATH={}/overleaf", disk.display()),
+        "# Private key, and certificate with its intermediates, both PEM.",
+    ] {
+        assert!(rc.lines().any(|other| other == line), "no {line} in\n{rc}");
+    }
+    let variables = sandbox.read("config/variables.env");
+    assert!(variables.contains("\nOVERLEAF_SITE_URL=https://tex.example.org\n"));
+    sandbox.run(&["compose", "config"]).succeeded();
+}
+
+#[test]
+fn a_proxy_in_front_makes_cookies_secure_and_is_trusted() {
+    let sandbox = Sandbox::initialised(&[
+        "--release",
+        "5.5.5",
+        "--tls",
+        "proxy",
+        "--proxy-address",
+        "192.0.2.7",
+    ]);
+    let variables = sandbox.read("config/variables.env");
+    for line in [
+        "OVERLEAF_BEHIND_PROXY=true",
+        "OVERLEAF_SECURE_COOKIE=true",
+        "OVERLEAF_TRUSTED_PROXY_IPS=loopback,192.0.2.7",
+    ] {
+        assert!(variables.lines().any(|other| other == line), "no {line}");
+    }
+}
+
+#[test]
+fn flags_that_do_not_go_together_write_nothing() {
+    for flags in [
+        &["--listen", "127.0.0.1:81", "--port", "82"][..],
+        &["--tls", "off", "--tls-certificate", "a.pem"],
+        &["--tls", "nginx", "--proxy-address", "192.0.2.7"],
+        &["--url", "tex.example.org"],
+        &["--listen", "localhost"],
+        &["--tls", "maybe"],
+        &["--proxy-address", "proxy.example.org"],
+    ] {
+        let sandbox = Sandbox::new();
+        let arguments: Vec<&str> = [&["init", "--no-input"], flags].concat();
+        sandbox.run(&arguments).ended_with(2);
+        assert!(!sandbox.root().join("config").exists(), "{flags:?}");
+    }
+}
+
+/// The upstream scripts take `--tls` alone.
+#[test]
+fn tls_alone_means_nginx_and_a_wrong_scheme_is_told() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox
+        .run(&[
+            "init",
+            "--tls",
+            "--url",
+            "http://tex.example.org",
+            "--format",
+            "json",
+        ])
+        .succeeded();
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answer["data"]["written"][0], "config/nginx/nginx.conf");
+    assert_eq!(answer["warnings"].as_array().unwrap().len(), 3);
+}
