@@ -82,8 +82,8 @@ pub fn shown_line(texts: &Texts, file: &Path, line: usize) -> Option<String> {
 }
 
 pub(super) fn masked(line: &str) -> String {
-    match line.split_once(['=', ':']) {
-        Some((name, _)) => format!("{name}=…"),
+    match line.find(['=', ':']) {
+        Some(at) => format!("{}…", line.split_at(at + 1).0),
         None => "…".to_owned(),
     }
 }

@@ -6,3 +6,4 @@ mod circle;
 mod contract;
 mod crash;
 mod instance;
+mod overrides;
