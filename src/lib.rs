@@ -24,7 +24,8 @@
 //! # Invariants
 //!
 //! - Every change goes observe → plan → apply; `--dry-run` stops before apply.
-//! - The operator's files are never executed, and never rewritten without being told.
+//! - The operator's files are never rewritten without being told, and never executed: only
+//!   `config flatten` runs overleaf.rc, once, and says so before.
 //! - Only [`ui`] prints, only [`cli`] reads the environment, only [`host`] touches the machine.
 //!
 //! # Glossary

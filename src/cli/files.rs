@@ -30,14 +30,29 @@ pub fn read_all(root: &Path) -> Result<Texts, CommandError> {
     })
 }
 
-/// The text of `lib/.env`, which Docker Compose reads unless it is told not to.
+/// The text of `lib/.env`, which Docker Compose reads unless it is told not to, or to read others:
+/// those that `COMPOSE_ENV_FILES` lists with commas between them, from the current folder.
 ///
 /// # Errors
-/// It exists and cannot be read.
+/// It exists and cannot be read, or one of the others cannot.
 pub fn dotenv(root: &Path) -> Result<String, CommandError> {
     let file = root.join(settings::DOTENV_FILE);
     let is_off = super::environment("COMPOSE_DISABLE_ENV_FILE");
-    let is_off = is_off.is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+    let is_off = is_off.is_some_and(|value| {
+        let word = value.to_ascii_lowercase();
+        matches!(word.as_str(), "1" | "t" | "true" | "y" | "yes")
+    });
+    let others = super::environment("COMPOSE_ENV_FILES").filter(|list| !list.is_empty());
+    if let Some(list) = others
+        && !is_off
+    {
+        let mut text = String::new();
+        for path in list.split(',') {
+            text.push_str(&host::read_text(Path::new(path))?);
+            text.push('\n');
+        }
+        return Ok(text);
+    }
     if is_off || !host::exists(&file) {
         return Ok(String::new());
     }

@@ -251,6 +251,31 @@ fn every_mistake_of_an_override_file_is_named_with_its_line() {
 }
 
 #[test]
+fn other_files_of_variables_take_the_place_of_the_one_in_lib() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write("lib/.env", "TAG=lib\n");
+    sandbox.write("a.env", "TAG=a");
+    sandbox.write(
+        "config/docker-compose.override.yml",
+        "services: {extra: {image: 'i:${TAG:-none}'}}\n",
+    );
+    let file = sandbox.root().join("a.env");
+    for (name, value, expected) in [
+        ("UNRELATED", "1", "i:lib"),
+        ("COMPOSE_DISABLE_ENV_FILE", "true", "i:none"),
+        ("COMPOSE_ENV_FILES", file.to_str().unwrap(), "i:a"),
+    ] {
+        let output = sandbox
+            .command(&["compose", "config"])
+            .env(name, value)
+            .output()
+            .unwrap();
+        let ran = sandbox.ran(&output).succeeded();
+        assert!(ran.stdout.contains(expected), "{name}: {}", ran.stdout);
+    }
+}
+
+#[test]
 fn a_secret_in_an_override_file_is_not_shown_with_its_mistake() {
     let sandbox = Sandbox::initialised(&[]);
     sandbox.write(
