@@ -17,9 +17,8 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::release::CatalogueError;
-use crate::settings::catalogue::SettingsTomlError;
 use crate::settings::problem::{Place, Problem, ProblemKind};
-use crate::settings::variables::VariablesTomlError;
+use crate::settings::reference::ReferenceError;
 use crate::settings::{self, Sources};
 use findings::Findings;
 use folder::Folder;
@@ -91,12 +90,9 @@ pub enum LintError {
     /// The rules are broken.
     #[error(transparent)]
     Rules(#[from] rule::RulesError),
-    /// The settings are broken.
+    /// The settings or variables are broken.
     #[error(transparent)]
-    Settings(#[from] SettingsTomlError),
-    /// The variables are broken.
-    #[error(transparent)]
-    Variables(#[from] VariablesTomlError),
+    Reference(#[from] ReferenceError),
     /// The releases are broken.
     #[error(transparent)]
     Releases(#[from] CatalogueError),
@@ -118,11 +114,12 @@ pub fn check(input: &Input<'_>) -> Result<Report, LintError> {
     })
 }
 
-/// The three files of an instance by their place below its root, in the order of a report.
-const FILES: [&str; 3] = [
+/// The files whose lines are shown, by their place below the root of an instance.
+const FILES: [&str; 4] = [
     settings::RC_FILE,
     settings::VARIABLES_FILE,
     settings::VERSION_FILE,
+    settings::DOTENV_FILE,
 ];
 
 #[cfg(test)]

@@ -326,6 +326,12 @@ pub fn resolve(sources: &Sources<'_>) -> Result<(Settings, Vec<Problem>), Settin
     }
 }
 
+/// The only line of the version file that counts.
+pub(crate) fn first_line(text: &str) -> &str {
+    let line = text.split('\n').next().unwrap_or_default();
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
 /// Where Docker Compose looks for names besides the environment, below the root of an instance.
 pub const DOTENV_FILE: &str = "lib/.env";
 
@@ -359,11 +365,11 @@ impl Settings {
 
 /// What overleaf.rc assigns. A shell has read the defaults before the file, and then its own
 /// variables.
-fn assigned(
+pub(crate) fn assigned(
     sources: &Sources<'_>,
     rows: &[SettingRow],
 ) -> (BTreeMap<String, Assigned>, Vec<Problem>) {
-    let version = layers::first_line(sources.version).parse().ok();
+    let version = first_line(sources.version).parse().ok();
     let before = |name: &str| {
         let row = rows.iter().find(|row| row.name == name && !row.environment);
         row.and_then(|row| row.default.clone())

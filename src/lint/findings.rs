@@ -18,6 +18,8 @@ const SHORTEST_SECRET: usize = 8;
 pub(super) struct Findings {
     found: Vec<Found>,
     named: BTreeSet<String>,
+    /// Problems that somebody else found and that a finding covers.
+    settled: Vec<Problem>,
 }
 
 struct Found {
@@ -68,6 +70,7 @@ impl Findings {
 
     /// Adds a problem that somebody else found, with the line that goes with it.
     pub(super) fn take(&mut self, rule: &Rule, problem: Problem, line: Option<String>) {
+        self.settle(&problem);
         self.found.push(Found {
             finding: Finding {
                 rule: rule.id.clone(),
@@ -76,6 +79,16 @@ impl Findings {
             },
             has_line: true,
         });
+    }
+
+    /// Notes that a finding says what somebody else found.
+    pub(super) fn settle(&mut self, problem: &Problem) {
+        self.settled.push(problem.clone());
+    }
+
+    /// Whether a finding says already what somebody else found.
+    pub(super) fn is_settled(&self, problem: &Problem) -> bool {
+        self.settled.contains(problem)
     }
 
     /// Notes that something is said about a name.

@@ -7,12 +7,16 @@ use super::{Input, LintError, source_line};
 use crate::release::Catalogue;
 use crate::release::Edition;
 use crate::release::Version;
-use crate::settings::catalogue::{self, SettingRow};
+use crate::settings::catalogue::SettingRow;
+use crate::settings::disclosure::Masker;
 use crate::settings::env_file::{self, Entry};
-use crate::settings::problem::{Place, Problem, ProblemKind};
-use crate::settings::shell_words::{self, Assigned};
+use crate::settings::problem::{Place, Problem};
+use crate::settings::reference::{Reference, ReferenceError};
+use crate::settings::shell_words::Assigned;
 use crate::settings::variables::{self, VariableRow};
-use crate::settings::{self, RC_FILE, SettingsError, Sources, VARIABLES_FILE, VERSION_FILE};
+use crate::settings::{
+    self, DOTENV_FILE, RC_FILE, Settings, SettingsError, Sources, VARIABLES_FILE, VERSION_FILE,
+};
 
 /// The first release that reads `OVERLEAF_` names.
 const REBRANDED: (u64, u64, u64) = (5, 0, 0);
@@ -20,20 +24,10 @@ const REBRANDED: (u64, u64, u64) = (5, 0, 0);
 /// Stands for a version that cannot be read, so that the rest is looked at all the same.
 const STAND_IN: &str = "6.2.2";
 
-/// Parts of a name that speak of a secret, for names that the catalogues do not have.
-const SECRET_WORDS: [&str; 7] = [
-    "PASS",
-    "SECRET",
-    "TOKEN",
-    "_KEY",
-    "CREDENTIAL",
-    "CRYPTO",
-    "PRIVATE",
-];
-
 /// The parsed files.
 pub(super) struct Folder<'a> {
     pub(super) input: &'a Input<'a>,
+    masker: Masker,
     pub(super) setting_rows: Vec<SettingRow>,
     pub(super) variable_rows: Vec<VariableRow>,
     pub(super) releases: Catalogue,
@@ -54,34 +48,34 @@ impl<'a> Folder<'a> {
     /// Parses the files.
     pub(super) fn read(input: &'a Input<'a>) -> Result<Self, LintError> {
         let sources = input.sources;
-        let rc_file = sources.root.join(RC_FILE);
-        let (rc, rc_problems) = shell_words::parse(sources.rc, &rc_file, sources.environment);
+        let reference = Reference::load()?;
+        let (rc, rc_problems) = settings::assigned(sources, &reference.settings);
         let variables_file = sources.root.join(VARIABLES_FILE);
-        let (variables, variables_problems) =
+        let (parsed, mut variables_problems) =
             env_file::parse(sources.variables, &variables_file, sources.environment);
-        let version: Option<Version> = sources.version.trim().parse().ok();
-        let mut resolved = problems_of(sources)?;
-        if version.is_none() {
-            // Without a version, resolving stops before it has looked at everything.
-            let stand_in = Sources {
-                version: STAND_IN,
-                ..*sources
-            };
-            resolved.extend(problems_of(&stand_in)?);
-            resolved = without_repeats(resolved);
-        }
+        let version: Option<Version> = settings::first_line(sources.version).trim().parse().ok();
+        let (settings, resolved) = resolved(sources, version.as_ref())?;
+        // Resolving knows more names that a `$` may refer to than the environment has.
+        variables_problems.retain(|problem| resolved.contains(problem));
+        let is_of_brand = |problem: &Problem| {
+            let place = problem.place.as_ref();
+            place.is_some_and(|place| place.file == variables_file)
+        };
         let is_new = |problem: &Problem| {
-            !rc_problems.contains(problem) && !variables_problems.contains(problem)
+            let is_taken = rc_problems.contains(problem) || variables_problems.contains(problem);
+            // Which brand is read, nobody knows without a version.
+            !is_taken && (version.is_some() || !is_of_brand(problem))
         };
         let resolved_problems = resolved.into_iter().filter(is_new).collect();
         let mut folder = Self {
             input,
-            setting_rows: catalogue::load()?,
-            variable_rows: variables::load()?,
+            masker: Masker::new(&reference),
+            setting_rows: reference.settings,
+            variable_rows: reference.variables,
             releases: Catalogue::load()?,
             rc,
             rc_problems,
-            variables,
+            variables: settings.map_or(parsed, |settings| settings.variables),
             variables_problems,
             resolved_problems,
             edition: Edition::Community,
@@ -101,6 +95,7 @@ impl<'a> Folder<'a> {
         match name {
             RC_FILE => sources.rc,
             VARIABLES_FILE => sources.variables,
+            DOTENV_FILE => sources.dotenv,
             _ => sources.version,
         }
     }
@@ -217,17 +212,7 @@ impl<'a> Folder<'a> {
 
     /// Whether a setting or variable holds a secret.
     pub(super) fn is_secret(&self, name: &str) -> bool {
-        if let Some(row) = self.setting_row(name) {
-            return row.secret;
-        }
-        let other = other_brand(name);
-        let row = self
-            .variable_row(name)
-            .or_else(|| other.and_then(|other| self.variable_row(&other)));
-        match row {
-            Some(row) => row.secret,
-            None => SECRET_WORDS.iter().any(|word| name.contains(word)),
-        }
+        self.masker.is_secret(name)
     }
 
     /// The values of all secrets that the files hold.
@@ -262,35 +247,41 @@ impl<'a> Folder<'a> {
         let mut names = super::FILES.into_iter();
         names.find(|name| self.file(name) == file)
     }
-
-    /// Names that overleaf.rc assigns on lines that cannot be read.
-    pub(super) fn is_on_broken_line(&self, name: &str) -> bool {
-        let broken = self.rc_problems.iter();
-        broken
-            .filter(|problem| problem.kind == ProblemKind::Error)
-            .filter_map(|problem| problem.place.as_ref())
-            .filter_map(|place| self.text(RC_FILE).lines().nth(place.line.checked_sub(1)?))
-            .any(|line| line.contains(&format!("{name}=")))
-    }
 }
 
-/// What resolving the settings finds.
-fn problems_of(sources: &Sources<'_>) -> Result<Vec<Problem>, LintError> {
-    match settings::resolve(sources) {
-        Ok((_, problems)) | Err(SettingsError::Invalid(problems)) => Ok(problems),
-        Err(SettingsError::Catalogue(error)) => Err(error.into()),
-        Err(SettingsError::Releases(error)) => Err(error.into()),
-    }
-}
-
-fn without_repeats(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut once: Vec<Problem> = Vec::new();
-    for problem in problems {
-        if !once.contains(&problem) {
-            once.push(problem);
+/// What resolving the settings makes and finds. `version` is what the version file is meant to hold:
+/// where its form is wrong, resolving stops before it has looked at everything.
+fn resolved(
+    sources: &Sources<'_>,
+    version: Option<&Version>,
+) -> Result<(Option<Settings>, Vec<Problem>), LintError> {
+    let (settings, mut problems) = resolve(sources)?;
+    if settings::first_line(sources.version)
+        .parse::<Version>()
+        .is_err()
+    {
+        let stand_in = version.map_or_else(|| STAND_IN.to_owned(), ToString::to_string);
+        let sources = Sources {
+            version: &stand_in,
+            ..*sources
+        };
+        let (_, more) = resolve(&sources)?;
+        for problem in more {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
         }
     }
-    once
+    Ok((settings, problems))
+}
+
+fn resolve(sources: &Sources<'_>) -> Result<(Option<Settings>, Vec<Problem>), LintError> {
+    match settings::resolve(sources) {
+        Ok((settings, problems)) => Ok((Some(settings), problems)),
+        Err(SettingsError::Invalid(problems)) => Ok((None, problems)),
+        Err(SettingsError::Catalogue(error)) => Err(ReferenceError::from(error).into()),
+        Err(SettingsError::Releases(error)) => Err(error.into()),
+    }
 }
 
 /// The name of a variable under the other brand, `None` for names that have none.

@@ -34,12 +34,6 @@ const UNNAMED_PROJECT: &str = "lib";
 /// The folder below the root against which Docker Compose resolves paths in definitions.
 const DEFINITIONS_FOLDER: &str = "lib";
 
-/// The only line of the version file that counts.
-pub(super) fn first_line(text: &str) -> &str {
-    let line = text.split('\n').next().unwrap_or_default();
-    line.strip_suffix('\r').unwrap_or(line)
-}
-
 /// The layers of overleaf.rc while settings are made from them.
 pub(super) struct Layers<'a> {
     rows: &'a [SettingRow],
@@ -213,7 +207,7 @@ impl<'a> Layers<'a> {
 
     fn version(&mut self) -> Option<Version> {
         let place = self.version_place();
-        match first_line(self.sources.version).parse() {
+        match super::first_line(self.sources.version).parse() {
             Ok(version) => {
                 self.used.insert("version".to_owned(), Origin::File(place));
                 Some(version)

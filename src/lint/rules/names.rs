@@ -6,7 +6,7 @@ use super::super::rule::Rule;
 use crate::release::Version;
 use crate::settings::RC_FILE;
 use crate::settings::env_file::Entry;
-use crate::settings::problem::ProblemKind;
+use crate::settings::problem::{Place, ProblemKind};
 use crate::settings::variables;
 
 pub(super) fn misspelt_setting(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
@@ -24,9 +24,8 @@ pub(super) fn misspelt_setting(rule: &Rule, folder: &Folder<'_>, findings: &mut 
 }
 
 pub(super) fn old_brand_settings(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
-    let has_new_name =
-        |name: &str| other_brand(name).is_some_and(|name| folder.setting_row(&name).is_some());
-    let old = folder.rc.iter().filter(|(name, _)| has_new_name(name));
+    let is_old = |name: &str| name.starts_with("SHARELATEX_");
+    let old = folder.rc.iter().filter(|(name, _)| is_old(name));
     let mut old: Vec<_> = old.collect();
     old.sort_by_key(|(_, assigned)| assigned.place.line);
     let Some((_, first)) = old.first() else {
@@ -37,8 +36,19 @@ pub(super) fn old_brand_settings(rule: &Rule, folder: &Folder<'_>, findings: &mu
         .map(|(name, assigned)| (name.as_str(), assigned.place.line));
     let text = format!("overleaf.rc does not know {}", old_names(named));
     findings.push(rule, first.place.clone(), &text, "");
-    for (name, _) in old {
+    for (name, assigned) in old {
         findings.mark(name);
+        settle(folder, findings, &assigned.place);
+    }
+}
+
+/// Notes that a finding says what resolving refuses at a place.
+fn settle(folder: &Folder<'_>, findings: &mut Findings, place: &Place) {
+    let problems = folder.resolved_problems.iter();
+    for problem in problems.filter(|problem| problem.place.as_ref() == Some(place)) {
+        if problem.kind == ProblemKind::Error {
+            findings.settle(problem);
+        }
     }
 }
 
@@ -96,22 +106,23 @@ pub(super) fn old_brand_variables(rule: &Rule, folder: &Folder<'_>, findings: &m
     }
     let entries = folder.variables.iter();
     let old = entries.filter(|entry| entry.name.contains("SHARELATEX"));
-    brand(rule, findings, "this release refuses to start with", old);
+    let what = "this release refuses to start with";
+    brand(rule, folder, findings, what, old);
 }
 
 pub(super) fn new_brand_too_early(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
     if !folder.reads_old_brand() {
         return;
     }
-    let is_early = |entry: &&Entry| {
-        entry.name.starts_with("OVERLEAF_") && !is_needed_later(folder, &entry.name)
-    };
-    let entries = folder.variables.iter().filter(is_early);
-    brand(rule, findings, "releases below 5.0 do not read", entries);
+    let entries = folder.variables.iter();
+    let early = entries.filter(|entry| entry.name.starts_with("OVERLEAF_"));
+    let what = "releases below 5.0 do not read";
+    brand(rule, folder, findings, what, early);
 }
 
 fn brand<'a>(
     rule: &Rule,
+    folder: &Folder<'_>,
     findings: &mut Findings,
     what: &str,
     entries: impl Iterator<Item = &'a Entry>,
@@ -131,6 +142,9 @@ fn brand<'a>(
     };
     let text = format!("{what} {} {noun}: {}", lines.len(), lines.join(", "));
     findings.push(rule, first.place.clone(), &text, "");
+    for entry in entries {
+        settle(folder, findings, &entry.place);
+    }
 }
 
 /// Whether a later release refuses to start without the variable.
@@ -141,13 +155,14 @@ pub(super) fn is_needed_later(folder: &Folder<'_>, name: &str) -> bool {
 }
 
 pub(super) fn leftover_texmfvar(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
-    if folder.version.is_none() || folder.reads_old_brand() {
-        return;
-    }
-    for name in &rule.names {
-        if let Some(entry) = folder.variables.iter().find(|entry| entry.name == *name) {
-            let text = format!("`{name}` is left from a release below 5.0");
-            findings.add(rule, name, entry.place.clone(), &text, "");
+    for entry in &folder.variables {
+        let problems = folder.resolved_problems.iter();
+        let mut here = problems.filter(|problem| problem.place.as_ref() == Some(&entry.place));
+        if rule.names.contains(&entry.name)
+            && let Some(problem) = here.next()
+        {
+            findings.mark(&entry.name);
+            findings.take(rule, problem.clone(), None);
         }
     }
 }

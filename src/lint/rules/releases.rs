@@ -123,15 +123,16 @@ pub(super) fn mongo_too_new(rule: &Rule, folder: &Folder<'_>, findings: &mut Fin
 }
 
 pub(super) fn image_tag_twice(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
-    let image = folder.setting("MONGO_IMAGE");
-    let version = folder.setting("MONGO_VERSION");
-    if folder.is_on("MONGO_ENABLED")
-        && let Some(tag) = image::tag(&image)
-        && !version.is_empty()
-    {
-        let text = format!("MONGO_IMAGE has the tag `{tag}`, and MONGO_VERSION adds `{version}`");
-        let place = folder.setting_place("MONGO_IMAGE");
-        findings.add(rule, "MONGO_IMAGE", place, &text, "");
+    let name = "MONGO_IMAGE";
+    let has_two =
+        image::tag(&folder.setting(name)).is_some() && !folder.setting("MONGO_VERSION").is_empty();
+    let place = folder.setting_place(name);
+    for problem in &folder.resolved_problems {
+        let is_here = problem.place.as_ref() == Some(&place);
+        if has_two && is_here && problem.kind == ProblemKind::Error {
+            findings.mark(name);
+            findings.take(rule, problem.clone(), None);
+        }
     }
 }
 

@@ -21,27 +21,45 @@ fn setting_of<'a>(folder: &'a Folder<'_>, problem: &Problem) -> Option<&'a str> 
     folder.setting_row(name).map(|row| row.name.as_str())
 }
 
+/// Whether a problem stands in one of the three files.
+fn is_in(folder: &Folder<'_>, problem: &Problem, file: &str) -> bool {
+    let place = problem.place.as_ref();
+    place.is_some_and(|place| place.file == folder.file(file))
+}
+
+pub(super) fn project_unnamed(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
+    take_warnings(rule, folder, findings, "PROJECT_NAME");
+}
+
+pub(super) fn mongo_version_in_image(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
+    take_warnings(rule, folder, findings, "MONGO_IMAGE");
+}
+
+/// Takes over what resolving warns of about a setting.
+fn take_warnings(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings, name: &str) {
+    for problem in &folder.resolved_problems {
+        if problem.kind == ProblemKind::Warning && setting_of(folder, problem) == Some(name) {
+            findings.take(rule, problem.clone(), None);
+        }
+    }
+}
+
 pub(super) fn setting_missing(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
     for problem in &folder.resolved_problems {
-        if problem.kind != ProblemKind::Error || problem.place.is_some() {
-            continue;
-        }
-        let name = setting_of(folder, problem).unwrap_or_default();
-        // A line that cannot be read is reported already.
-        if !folder.is_on_broken_line(name) {
-            let mut problem = problem.clone();
-            problem.place = Some(folder.setting_place(name));
+        let name = setting_of(folder, problem);
+        if let Some(name) = name.filter(|name| !folder.rc.contains_key(*name))
+            && problem.kind == ProblemKind::Error
+        {
             findings.mark(name);
-            findings.take(rule, problem, None);
+            findings.take(rule, problem.clone(), None);
         }
     }
 }
 
 pub(super) fn setting_value(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
     for problem in &folder.resolved_problems {
-        let place = problem.place.as_ref();
-        let is_in_rc = place.is_some_and(|place| place.file == folder.file(RC_FILE));
-        if problem.kind == ProblemKind::Error && is_in_rc {
+        let is_in_rc = is_in(folder, problem, RC_FILE);
+        if problem.kind == ProblemKind::Error && is_in_rc && !findings.is_settled(problem) {
             findings.mark(setting_of(folder, problem).unwrap_or_default());
             findings.take(rule, problem.clone(), None);
         }
@@ -53,7 +71,8 @@ pub(super) fn setting_without_effect(rule: &Rule, folder: &Folder<'_>, findings:
         let mut names = folder.rc.iter();
         let name = names.find(|(_, assigned)| Some(&assigned.place) == problem.place.as_ref());
         let is_known = name.is_none_or(|(name, _)| folder.setting_row(name).is_some());
-        if problem.kind == ProblemKind::Warning && is_known {
+        let is_open = problem.kind == ProblemKind::Warning && !findings.is_settled(problem);
+        if is_open && is_known && is_in(folder, problem, RC_FILE) {
             findings.mark(name.map_or("", |(name, _)| name));
             findings.take(rule, problem.clone(), None);
         }

@@ -9,7 +9,7 @@ use super::super::rule::Rule;
 use crate::settings::env_file::{self, Entry};
 use crate::settings::problem::{Place, Problem, ProblemKind};
 use crate::settings::shell_words;
-use crate::settings::{RC_FILE, VARIABLES_FILE};
+use crate::settings::{DOTENV_FILE, RC_FILE, VARIABLES_FILE};
 
 pub(super) fn rc_syntax(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
     for problem in &folder.rc_problems {
@@ -24,6 +24,18 @@ pub(super) fn variables_syntax(rule: &Rule, folder: &Folder<'_>, findings: &mut 
             mark_line(folder, findings, place.line);
         }
         findings.take(rule, discreet(folder, problem), None);
+    }
+    take_dotenv(rule, folder, findings, ProblemKind::Error);
+}
+
+/// Takes over what resolving finds in the file of names of Docker Compose.
+fn take_dotenv(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings, kind: ProblemKind) {
+    let file = folder.file(DOTENV_FILE);
+    for problem in &folder.resolved_problems {
+        let place = problem.place.as_ref();
+        if problem.kind == kind && place.is_some_and(|place| place.file == file) {
+            findings.take(rule, discreet(folder, problem), None);
+        }
     }
 }
 
@@ -73,6 +85,7 @@ pub(super) fn dollar(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) 
         let name = entry.map_or("", |entry| &entry.name);
         findings.add(rule, name, place.clone(), &text, "");
     }
+    take_dotenv(rule, folder, findings, ProblemKind::Warning);
 }
 
 pub(super) fn duplicate_key(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {

@@ -15,12 +15,17 @@ fn half_a_rebranding_is_named_as_one() {
         "MONGO_VERSION=5.0\n",
         "OVERLEAF_APP_NAME=x\n",
         "4.2.9",
-        &["new-brand-too-early W env:1"],
+        &["new-brand-too-early E env:1"],
     );
     expect_variables(
         "TEXMFVAR=/var/lib/sharelatex/tmp/texmf-var\n",
+        &["leftover-texmfvar E env:1"],
+    );
+    expect_variables(
+        "TEXMFVAR='/var/lib/sharelatex/tmp/texmf-var'\n",
         &["leftover-texmfvar W env:1"],
     );
+    expect_variables("TEXMFVAR=/var/lib/overleaf/tmp/texmf-var\n", &[]);
     expect_variables(
         "# TEXMFVAR=/var/lib/sharelatex\n# SHARELATEX_APP_NAME=x\n",
         &[],
@@ -33,7 +38,10 @@ fn half_a_rebranding_is_named_as_one() {
         "SHARELATEX_DATA_PATH=d\nSHARELATEX_PORT=81\n",
         &["old-brand-settings E rc:1"],
     );
-    expect_rc("SHARELATEX_LISTEN_IP=::1\n", &["old-brand-settings E rc:1"]);
+    expect_rc(
+        "SHARELATEX_LISTEN_IP=[::1]\n",
+        &["old-brand-settings E rc:1"],
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn invitations_never_lead_to_two_slashes_or_to_the_readers_machine() {
             &["site-url-unset W env:1"],
         ),
         ("OVERLEAF_LISTEN_IP=\n", "", &["site-url-unset W env:1"]),
-        ("OVERLEAF_LISTEN_IP=::1\n", "", &[]),
+        ("OVERLEAF_LISTEN_IP=[::1]\n", "", &[]),
     ] {
         expect(rc, &format!("OVERLEAF_SITE_URL={url}\n"), "6.2.2", expected);
     }
@@ -110,7 +110,7 @@ fn two_listeners_do_not_share_a_port() {
             &["listeners-overlap E rc:6"],
         ),
         (
-            "NGINX_HTTP_PORT=80\nOVERLEAF_PORT=80\nOVERLEAF_LISTEN_IP=::\n",
+            "NGINX_HTTP_PORT=80\nOVERLEAF_PORT=80\nOVERLEAF_LISTEN_IP=[::]\n",
             &["listeners-overlap E rc:1"],
         ),
     ] {
