@@ -21,6 +21,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("overleaf-rc-syntax", writing::rc_syntax),
     ("variables-env-syntax", writing::variables_syntax),
     ("definition", writing::definition),
+    ("unusable-value", writing::unusable_value),
     ("dollar-expands-to-nothing", writing::dollar),
     ("duplicate-key", writing::duplicate_key),
     ("export-in-variables-env", writing::export),

@@ -77,7 +77,8 @@ pub(super) fn variable_in_rc(rule: &Rule, folder: &Folder<'_>, findings: &mut Fi
 
 pub(super) fn unused_name(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
     for (name, assigned) in &folder.rc {
-        let is_unknown = folder.setting_row(name).is_none();
+        // What is exported may be meant for Docker Compose or another program.
+        let is_unknown = folder.setting_row(name).is_none() && !assigned.is_exported;
         if is_unknown && !is_referred_to(folder, name) && !findings.has(name) {
             let text = format!("`{name}` is not a setting, and no line refers to it");
             findings.add(rule, name, assigned.place.clone(), &text, "");

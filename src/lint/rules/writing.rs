@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::findings::Findings;
 use super::super::folder::Folder;
 use super::super::rule::Rule;
-use crate::settings::env_file::{self, Entry};
+use crate::settings::env_file::{self, Entry, EnvFile};
 use crate::settings::problem::{Place, Problem, ProblemKind};
 use crate::settings::shell_words;
 use crate::settings::{DOTENV_FILE, RC_FILE, VARIABLES_FILE};
@@ -33,7 +33,19 @@ fn take_dotenv(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings, kind: 
     let file = folder.file(DOTENV_FILE);
     for problem in &folder.resolved_problems {
         let place = problem.place.as_ref();
-        if problem.kind == kind && place.is_some_and(|place| place.file == file) {
+        let is_open = problem.kind == kind && !findings.is_settled(problem);
+        if is_open && place.is_some_and(|place| place.file == file) {
+            findings.take(rule, discreet(folder, problem), None);
+        }
+    }
+}
+
+pub(super) fn unusable_value(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
+    for name in [VARIABLES_FILE, DOTENV_FILE] {
+        let (_, problems) = EnvFile::read(folder.text(name), &folder.file(name));
+        let warnings = problems.iter();
+        for problem in warnings.filter(|problem| problem.kind == ProblemKind::Warning) {
+            findings.settle(problem);
             findings.take(rule, discreet(folder, problem), None);
         }
     }
@@ -70,8 +82,10 @@ fn discreet(folder: &Folder<'_>, problem: &Problem) -> Problem {
 
 pub(super) fn dollar(rule: &Rule, folder: &Folder<'_>, findings: &mut Findings) {
     let problems = folder.variables_problems.iter();
-    for problem in problems.filter(|problem| problem.kind == ProblemKind::Warning) {
-        let Some(place) = &problem.place else {
+    let warnings = problems.filter(|problem| problem.kind == ProblemKind::Warning);
+    for problem in warnings {
+        let place = problem.place.as_ref();
+        let Some(place) = place.filter(|_| !findings.is_settled(problem)) else {
             continue;
         };
         // Text of a secret, which the parser takes for the name of a variable.

@@ -52,6 +52,7 @@ fn names_are_in_the_right_file_and_spelt_right() {
         "BASE=/srv\nOVERLEAF_DATA_PATH=$BASE/overleaf\nOTHER=1\n",
         &["unused-name W rc:3"],
     );
+    expect_rc("export COMPOSE_PROFILES=debug\n", &[]);
     expect_variables("OVERLEAF_PORT=81\n", &["setting-in-variables-env W env:1"]);
     expect_variables(
         "OVERLEAF_SITE_ULR=http://x\n",
@@ -114,6 +115,18 @@ fn values_read_the_same_in_every_dialect() {
             .collect();
         assert_eq!(rules, Vec::from_iter(expected), "{line}");
     }
+}
+
+#[test]
+fn a_value_that_nobody_can_use_is_not_called_a_dollar() {
+    let named = "OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef0123456789abcdef\n";
+    let variables = format!("{named}A=\0\nB=$NOPE\nINHERITED");
+    let expected = [
+        "unusable-value W env:2",
+        "dollar-expands-to-nothing W env:3",
+        "unusable-value W env:4",
+    ];
+    expect("", &variables, "6.2.2", &expected);
 }
 
 #[test]
