@@ -23,7 +23,7 @@ mod size;
 pub mod spec;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -306,24 +306,47 @@ impl Project {
         fixed.unwrap_or_else(|| format!("{}-{service}-1", self.name))
     }
 
+    /// Whether other services wait for its end. When it has ended well it is done, not down.
+    #[must_use]
+    pub fn is_one_shot(&self, service: &str) -> bool {
+        self.services.values().any(|other| {
+            let need = other.depends_on.get(service);
+            need.is_some_and(|need| need.condition == Condition::Completed)
+        })
+    }
+
     /// Services in an order in which each comes after those it depends on; equal ones by name.
     ///
     /// A cycle cannot occur: [`load::project`] refuses it.
     #[must_use]
     pub fn start_order(&self) -> Vec<&str> {
-        let mut order: Vec<&str> = Vec::new();
-        while order.len() < self.services.len() {
-            let before = order.len();
-            for (name, service) in &self.services {
-                let is_ready = service.depends_on.keys().all(|needed| {
-                    order.contains(&needed.as_str()) || !self.services.contains_key(needed)
-                });
-                if is_ready && !order.contains(&name.as_str()) {
-                    order.push(name);
-                }
+        // How many needs of each service are not in the order yet, and who waits for whom.
+        let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut waiting: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, service) in &self.services {
+            let needs = service.depends_on.keys();
+            let needs = needs.filter(|needed| self.services.contains_key(*needed));
+            open.insert(name, needs.clone().count());
+            for needed in needs {
+                waiting.entry(needed).or_default().push(name);
             }
-            if order.len() == before {
-                break;
+        }
+        let mut ready: BTreeSet<&str> = BTreeSet::new();
+        ready.extend(
+            open.iter()
+                .filter(|(_, left)| **left == 0)
+                .map(|(name, _)| *name),
+        );
+        let mut order: Vec<&str> = Vec::new();
+        while let Some(name) = ready.pop_first() {
+            order.push(name);
+            for next in waiting.get(name).into_iter().flatten() {
+                if let Some(left) = open.get_mut(next) {
+                    *left -= 1;
+                    if *left == 0 {
+                        ready.insert(next);
+                    }
+                }
             }
         }
         order

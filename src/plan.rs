@@ -159,6 +159,9 @@ fn change(deployment: &Deployment, observed: &Observed, service: &str) -> Change
         ContainerState::Paused => Change::Recreate {
             cause: "it is paused".to_owned(),
         },
+        ContainerState::Exited { exit_code: 0 } if deployment.project.is_one_shot(service) => {
+            Change::Nothing
+        }
         ContainerState::Exited { exit_code } => Change::Start {
             cause: format!("it is stopped (exit code {exit_code})"),
         },
@@ -272,7 +275,11 @@ fn start_service(plan: &mut Plan, awaited: &mut Awaited<'_>, service: &str, chan
     };
     if let Some(cause) = cause {
         if let Some(definition) = project.services.get(service) {
-            for (needed, dependency) in &definition.depends_on {
+            let needs = definition.depends_on.iter();
+            // One that the project can do without may not be part of it.
+            for (needed, dependency) in
+                needs.filter(|(needed, _)| project.services.contains_key(*needed))
+            {
                 let why = format!("`{service}` depends on it");
                 awaited.push(plan, needed, dependency.condition, &why);
             }

@@ -289,10 +289,23 @@ impl<E: Engine> Work<'_, E> {
         }
     }
 
+    /// Whether the service may end by itself: nothing starts it again then, or somebody waits for it.
+    fn may_end(&self, service: &str) -> bool {
+        let project = &self.deployment.project;
+        let policy = project
+            .services
+            .get(service)
+            .map(|service| &service.restart);
+        let is_kept = policy
+            .and_then(Option::as_deref)
+            .is_some_and(|policy| matches!(policy, "always" | "unless-stopped"));
+        !is_kept || project.is_one_shot(service)
+    }
+
     async fn ready(&self, service: &str) -> Result<(), StepError> {
         let begun = Instant::now();
         let name = self.deployment.project.container_name(service);
-        until(self, service, &name, async |container| {
+        let waited = until(self, service, &name, async |container| {
             let readiness = match self.deployment.probes.get(service) {
                 Some(probe) => match container.address() {
                     Some(address) => probe::ask(probe, address, PROBE_DEADLINE).await,
@@ -311,8 +324,14 @@ impl<E: Engine> Work<'_, E> {
                     Some(Health::Healthy) | None => None,
                 },
             })
-        })
-        .await?;
+        });
+        match waited.await {
+            // A task that is done is as ready as it gets.
+            Err(StepError::Service(failure))
+                if failure.kind == (FailureKind::Exited { exit_code: 0 })
+                    && self.may_end(service) => {}
+            other => other?,
+        }
         let (service, elapsed) = (service.to_owned(), begun.elapsed());
         (self.reporter)(Event::Ready { service, elapsed });
         Ok(())

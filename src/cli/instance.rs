@@ -19,7 +19,7 @@ use crate::engine::docker::DockerEngine;
 use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
-use crate::observed::Observed;
+use crate::observed::{ContainerState, Observed};
 use crate::plan::{Plan, obstacle};
 use crate::release::Catalogue;
 use crate::settings::problem::ProblemKind;
@@ -303,9 +303,15 @@ pub fn show_plan(
 #[must_use]
 pub fn shortcomings(deployment: &Deployment, observed: &Observed) -> Vec<(String, String)> {
     let services = deployment.project.start_order().into_iter();
-    let found =
-        services.filter_map(|service| Some((service.to_owned(), observed.shortcoming(service)?)));
-    found.collect()
+    let is_done = |service: &str| {
+        let state = observed.container(service).map(|found| found.state);
+        state == Some(ContainerState::Exited { exit_code: 0 })
+            && deployment.project.is_one_shot(service)
+    };
+    services
+        .filter(|service| !is_done(service))
+        .filter_map(|service| Some((service.to_owned(), observed.shortcoming(service)?)))
+        .collect()
 }
 
 /// Carries a plan out under the eyes of the operator.

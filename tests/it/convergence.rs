@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use toolkit::apply::{ApplyError, Work};
+use toolkit::cli::instance;
+use toolkit::compose::{Condition, Dependency};
 use toolkit::deployment::{self, Context, Definitions, Deployment};
 use toolkit::engine::Engine;
 use toolkit::engine::memory::MemoryEngine;
@@ -224,6 +226,71 @@ async fn a_service_that_ends_is_named_with_its_exit_code() {
     );
     assert_eq!(failure.diagnosis.unwrap().id, "MONGO_NO_AVX");
     assert_eq!(failure.log, ["started"]);
+}
+
+/// A deployment in which the application waits for the end of a `task`, and `aside` may be missing.
+fn with_task(root: &Path) -> Deployment {
+    let mut made = deployment(root, "");
+    let mut task = made.project.services["redis"].clone();
+    (task.container_name, task.restart) = (None, None);
+    made.project.services.insert("task".to_owned(), task);
+    let application = made.project.services.get_mut("sharelatex").unwrap();
+    for (name, condition, required) in [
+        ("task", Condition::Completed, true),
+        ("aside", Condition::Healthy, false),
+    ] {
+        let need = Dependency {
+            condition,
+            restart: false,
+            required,
+        };
+        application.depends_on.insert(name.to_owned(), need);
+    }
+    made
+}
+
+#[tokio::test]
+async fn a_task_that_others_wait_for_runs_once_and_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    engine.exit_at_start("task", 0);
+    let deployment = with_task(folder.path());
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let (plan, observed) = plan_now(&engine, &deployment).await;
+    assert_eq!(plan, Plan::default());
+    let mut short = instance::shortcomings(&deployment, &observed);
+    short.retain(|(service, _)| service == "task");
+    assert_eq!(short, []);
+    let work = Work {
+        engine: &engine,
+        deployment: &deployment,
+        reporter: &|_| {},
+        interrupt: &Interrupt::never(),
+        patience: Duration::from_secs(20),
+        program: Path::new("/nonexistent"),
+    };
+    work.await_ready(&["task"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_fails_is_named_and_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    engine.exit_at_start("task", 3);
+    let deployment = with_task(folder.path());
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let error = apply(&engine, &deployment, &plan).await.unwrap_err();
+    assert!(
+        error.to_string().contains("`task` ended with exit code 3"),
+        "{error}"
+    );
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    assert!(
+        titles(&plan).contains(&"start container `overleaf-task-1`".to_owned()),
+        "{:?}",
+        titles(&plan)
+    );
 }
 
 /// The engine goes on with a request whose sender was killed: the next run may have seen no network
