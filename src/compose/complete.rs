@@ -12,7 +12,7 @@ use super::load::Request;
 use super::node::{Map, Mark, Node, NodeKind};
 use super::paths::Base;
 use imply::imply;
-use references::{circle, references, uses};
+use references::{circle, references, used};
 
 /// Completes a checked tree and collects what does not hold together.
 pub(super) struct Completion<'a> {
@@ -53,10 +53,7 @@ impl<'a> Completion<'a> {
             let defined = self.take(section);
             sections.insert(section, defined);
         }
-        if services
-            .values()
-            .any(|service| uses(service, "networks", "default"))
-        {
+        if used(&services, "networks").contains("default") {
             let networks = sections.entry("networks").or_default();
             networks
                 .entry("default".to_owned())
@@ -69,11 +66,8 @@ impl<'a> Completion<'a> {
                 self.name_entry(section, name, entry);
                 self.check_source(section, name, entry);
             }
-            defined.retain(|name, _| {
-                services
-                    .values()
-                    .any(|service| uses(service, section, name))
-            });
+            let used = used(&services, section);
+            defined.retain(|name, _| used.contains(name));
             if !defined.is_empty() {
                 self.put(section, defined);
             }
@@ -143,8 +137,39 @@ impl<'a> Completion<'a> {
             let text = "must be between -1000 and 1000";
             self.problem(&format!("{path}.oom_score_adj"), node.mark, text);
         }
+        if let Some(build) = service.get("build")
+            && let Some(inline) = build.get("dockerfile_inline")
+            && build.get("dockerfile").is_some()
+        {
+            let text = "has `dockerfile` and `dockerfile_inline`, which exclude each other";
+            self.problem(&format!("{path}.build"), inline.mark, text);
+        }
         self.check_targets(&path, service);
         self.check_scale(&path, service);
+        self.check_limits(&path, service);
+    }
+
+    /// A limit that can be written in two ways has one value.
+    fn check_limits(&mut self, path: &str, service: &Node) {
+        let resources = service
+            .get("deploy")
+            .and_then(|deploy| deploy.get("resources"));
+        for (key, group, name) in [
+            ("cpus", "limits", "cpus"),
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("pids_limit", "limits", "pids"),
+        ] {
+            let other = resources
+                .and_then(|resources| resources.get(group))
+                .and_then(|group| group.get(name));
+            if let (Some(one), Some(other)) = (service.get(key), other)
+                && number(one) != number(other)
+            {
+                let text = format!("differs from `deploy.resources.{group}.{name}`");
+                self.problem(&format!("{path}.{key}"), one.mark, &text);
+            }
+        }
     }
 
     /// A container name cannot be had twice, and a service cannot ask for two numbers of containers.
@@ -177,9 +202,17 @@ impl<'a> Completion<'a> {
         }
         let sources = ["file", "environment", "content"];
         let has = sources.iter().filter(|key| entry.get(key).is_some());
-        if has.count() > 1 {
-            let text = "has more than one of `file`, `environment` and `content`";
-            self.problem(&format!("{section}.{name}"), entry.mark, text);
+        let path = format!("{section}.{name}");
+        match has.count() {
+            0 if entry.get("external").is_none() && entry.get("driver").is_none() => {
+                let text = "says nowhere where it comes from; give it a `file`";
+                self.problem(&path, entry.mark, text);
+            }
+            0 | 1 => {}
+            _ => {
+                let text = "has more than one of `file`, `environment` and `content`";
+                self.problem(&path, entry.mark, text);
+            }
         }
     }
 
@@ -459,6 +492,11 @@ impl<'a> Completion<'a> {
             }
         }
     }
+}
+
+/// The number that a node holds or spells.
+fn number(node: &Node) -> Option<f64> {
+    node.printed().and_then(|text| text.parse().ok())
 }
 
 fn texts(node: Option<&Node>) -> Vec<String> {

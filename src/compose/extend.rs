@@ -2,7 +2,7 @@
 //! of its own.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Problem;
 use super::interpolate::LookUp;
@@ -17,21 +17,32 @@ pub(super) struct Extension<'l, 'r, 'v> {
     pub(super) loader: &'l mut Loader<'r>,
     pub(super) variables: &'v LookUp<'v>,
     pub(super) base: Base<'v>,
+    /// The file whose services these are.
+    pub(super) place: &'v Path,
 }
 
 /// How many files may include each other.
 const DEEPEST: usize = 20;
+
+/// How many services may extend each other.
+const LONGEST: usize = 100;
+
+/// How many files one project may read: files that include others twice multiply.
+const MOST_FILES: usize = 10_000;
+
+/// Services that extend each other, by file and name.
+type Seen = BTreeSet<(PathBuf, String)>;
 
 impl Extension<'_, '_, '_> {
     /// The documents that are included, which the document changes, and the document itself.
     pub(super) fn carry_out(&mut self, mut document: Node) -> Result<(Vec<Node>, Node), Failure> {
         let mut included = Vec::new();
         if let Some(include) = document.map_mut().and_then(|map| map.remove("include")) {
-            if self.loader.files.len() > DEEPEST {
-                let text = "goes too deep: files include each other";
-                return Err(Problem::new("include", include.mark, text).into());
-            }
-            for entry in include.list().unwrap_or_default() {
+            let Some(entries) = include.list() else {
+                let text = format!("is {}, but must be a list of files", include.describe());
+                return Err(Problem::new("include", include.mark, &text).into());
+            };
+            for entry in entries {
                 included.push(self.included(entry)?);
             }
             conflicts(&included, &document)?;
@@ -42,7 +53,7 @@ impl Extension<'_, '_, '_> {
         };
         let mut extended = Map::new();
         for (name, service) in &services {
-            let mut seen = BTreeSet::new();
+            let mut seen = Seen::from([(self.place.to_owned(), name.clone())]);
             let service = self.extended(name, service.clone(), &services, &mut seen)?;
             extended.insert(name.clone(), service);
         }
@@ -57,7 +68,7 @@ impl Extension<'_, '_, '_> {
         name: &str,
         mut service: Node,
         services: &Map,
-        seen: &mut BTreeSet<String>,
+        seen: &mut Seen,
     ) -> Result<Node, Failure> {
         let Some(extends) = service.map_mut().and_then(|map| map.remove("extends")) else {
             return Ok(service);
@@ -74,10 +85,17 @@ impl Extension<'_, '_, '_> {
                 }
             },
         };
-        let key = format!("{}:{target}", file.as_deref().unwrap_or_default());
-        if (file.is_none() && target == name) || !seen.insert(key) {
+        let place = match &file {
+            Some(file) => self.base.absolute(file).into(),
+            None => self.place.to_owned(),
+        };
+        if !seen.insert((place, target.clone())) {
             let text = format!("comes back to itself through `{target}`");
             return Err(Problem::new(&path, extends.mark, &text).into());
+        }
+        if seen.len() > LONGEST {
+            let text = "goes too deep: too many services extend each other";
+            return Err(Problem::new(&path, extends.mark, text).into());
         }
         let mut start = match file {
             Some(file) => self.service_of_file(&file, &target, &path, extends.mark, seen)?,
@@ -100,19 +118,21 @@ impl Extension<'_, '_, '_> {
         target: &str,
         path: &str,
         mark: Mark,
-        seen: &mut BTreeSet<String>,
+        seen: &mut Seen,
     ) -> Result<Node, Failure> {
-        if self.loader.files.len() > DEEPEST {
-            let text = "goes too deep: files extend each other";
-            return Err(Problem::new(path, mark, text).into());
-        }
         let place = self.base.absolute(file);
         let folder = Path::new(&place).parent().unwrap_or(Path::new("/"));
         let base = Base {
             folder,
             home: self.base.home,
         };
-        let root = self.read(&place, base, path, mark)?;
+        let file = self.file(&place, path, mark)?;
+        let mut root = Node::at(NodeKind::Map(Map::new()), mark);
+        // Of that file only this service counts: what others extend, and what it includes, does not.
+        for mut document in self.loader.expanded(&file, self.variables)? {
+            document.map_mut().and_then(|map| map.remove("include"));
+            merge::onto(&mut root, document, Shape::Object(&spec::FILE))?;
+        }
         let services = root.get("services").and_then(Node::map).cloned();
         let services = services.unwrap_or_default();
         let found = services.get(target).cloned();
@@ -121,6 +141,7 @@ impl Extension<'_, '_, '_> {
             loader: self.loader,
             variables: self.variables,
             base,
+            place: &file.path,
         };
         let found = inner.extended(target, found, &services, seen)?;
         let only = Map::from([(target.to_owned(), found)]);
@@ -140,27 +161,41 @@ impl Extension<'_, '_, '_> {
         Ok(service)
     }
 
-    /// A file with its documents merged; `extends` of its services is still to be carried out.
-    fn read(
-        &mut self,
-        place: &str,
-        base: Base<'_>,
-        path: &str,
-        mark: Mark,
-    ) -> Result<Node, Failure> {
+    /// A file that the key at `path` names.
+    fn file(&self, place: &str, path: &str, mark: Mark) -> Result<File, Failure> {
+        if self.loader.files.len() > MOST_FILES {
+            let text = "reads too many files";
+            return Err(Problem::new(path, mark, text).into());
+        }
         let text = (self.loader.request.read)(Path::new(place)).map_err(|error| {
             let text = format!("names the file `{place}`, which cannot be read: {error}");
             Failure::from(Problem::new(path, mark, &text))
         })?;
-        let file = File {
+        Ok(File {
             path: place.into(),
             text,
             is_literal: false,
-        };
+        })
+    }
+
+    /// An included file with its documents merged.
+    fn read(&mut self, place: &str, base: Base<'_>, mark: Mark) -> Result<Node, Failure> {
+        let refuse = |text: &str| Failure::from(Problem::new("include", mark, text));
+        if self.loader.trail.iter().any(|open| open == place) {
+            return Err(refuse(&format!(
+                "comes back to `{place}`, which includes this file"
+            )));
+        }
+        if self.loader.trail.len() >= DEEPEST {
+            return Err(refuse("goes too deep: too many files include each other"));
+        }
+        let file = self.file(place, "include", mark)?;
+        self.loader.trail.push(place.to_owned());
         let mut root = Node::at(NodeKind::Map(Map::new()), mark);
         for document in self.loader.documents(&file, self.variables, base)? {
             merge::onto(&mut root, document, Shape::Object(&spec::FILE))?;
         }
+        self.loader.trail.pop();
         Ok(root)
     }
 
@@ -209,11 +244,12 @@ impl Extension<'_, '_, '_> {
             loader: self.loader,
             variables: &look_up,
             base,
+            place: self.place,
         };
         let mut root = Node::at(NodeKind::Map(Map::new()), mark);
         for path in &paths {
             let place = self.base.absolute(path);
-            let document = inner.read(&place, base, "include", mark)?;
+            let document = inner.read(&place, base, mark)?;
             merge::onto(&mut root, document, Shape::Object(&spec::FILE))?;
         }
         let mut root = inner.loader.long_form(&root)?;

@@ -34,6 +34,8 @@ impl Expansion<'_> {
                 }
             }
             NodeKind::Text(text) => {
+                // Variables may be secrets: messages show what the file says, not what comes of it.
+                let written = text.clone();
                 if text.contains('$') {
                     match interpolation::expand(text, self.look_up) {
                         Ok(expanded) => {
@@ -55,7 +57,7 @@ impl Expansion<'_> {
                     Ok(Some(kind)) => node.kind = kind,
                     Ok(None) => {}
                     Err(wanted) => {
-                        let text = format!("is `{text}`, but must be {wanted}");
+                        let text = format!("is `{written}`, but must be {wanted}");
                         self.problems.push(Problem::new(path, mark, &text));
                     }
                 }

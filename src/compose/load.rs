@@ -146,6 +146,7 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, LoadError> {
     let mut loader = Loader {
         request,
         files: Vec::new(),
+        trail: Vec::new(),
         warnings: Vec::new(),
     };
     let project = match loader.project() {
@@ -166,6 +167,8 @@ pub(super) struct Loader<'a> {
     pub(super) request: &'a Request<'a>,
     /// Every file that was read; marks point into this list.
     pub(super) files: Vec<PathBuf>,
+    /// The included files that are being read, each included by the one before.
+    pub(super) trail: Vec<String>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -248,6 +251,27 @@ impl Loader<'_> {
         variables: &LookUp<'_>,
         base: Base<'_>,
     ) -> Result<Vec<Node>, Failure> {
+        let mut documents = Vec::new();
+        for document in self.expanded(file, variables)? {
+            let mut extension = Extension {
+                loader: self,
+                variables,
+                base,
+                place: &file.path,
+            };
+            let (included, document) = extension.carry_out(document)?;
+            documents.extend(included);
+            documents.push(document);
+        }
+        Ok(documents)
+    }
+
+    /// The documents of a file, expanded.
+    pub(super) fn expanded(
+        &mut self,
+        file: &File,
+        variables: &LookUp<'_>,
+    ) -> Result<Vec<Node>, Failure> {
         let number = self.files.len();
         self.files.push(file.path.clone());
         let mut documents = Vec::new();
@@ -278,13 +302,6 @@ impl Loader<'_> {
                 let text = format!("must be a mapping of services, not {}", services.describe());
                 return Err(Problem::new("services", services.mark, &text).into());
             }
-            let mut extension = Extension {
-                loader: self,
-                variables,
-                base,
-            };
-            let (included, document) = extension.carry_out(document)?;
-            documents.extend(included);
             documents.push(document);
         }
         Ok(documents)

@@ -4,6 +4,8 @@
 
 mod forms;
 
+use std::collections::BTreeSet;
+
 use super::merge::joined;
 use super::node::{Map, Mark, Node, NodeKind};
 use super::spec::{Object, Pairs, Shape};
@@ -165,13 +167,13 @@ impl Converter {
     }
 
     fn check_unique(&mut self, node: &Node, path: &str) {
-        let items = node.list().unwrap_or_default();
-        for (at, item) in items.iter().enumerate() {
-            let earlier = items.iter().take(at);
-            if item.printed().is_some() && earlier.into_iter().any(|other| other.kind == item.kind)
-            {
-                let text = format!("holds `{}` twice", item.printed().unwrap_or_default());
-                self.problem(path, item.mark, &text);
+        let mut seen = BTreeSet::new();
+        for item in node.list().unwrap_or_default() {
+            let Some(text) = item.printed() else {
+                continue;
+            };
+            if !seen.insert(text.clone()) {
+                self.problem(path, item.mark, &format!("holds `{text}` twice"));
             }
         }
     }

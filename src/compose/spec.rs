@@ -214,6 +214,7 @@ impl Shape {
             Self::Devices => Some(Self::Object(&DEVICE)),
             Self::Grants => Some(Self::Object(&GRANT)),
             Self::Gpus => Some(Self::Object(&DEVICE_REQUEST)),
+            Self::EnvFiles => Some(Self::Object(&ENV_FILE)),
             _ => None,
         }
     }

@@ -100,6 +100,9 @@ impl Builder {
                 let node = self.anchors.get(&anchor).cloned();
                 let node = node.ok_or_else(|| refuse(at, "an alias inside its own anchor"))?;
                 self.count(size(&node), at)?;
+                if self.stack.len() + depth(&node) > DEEPEST {
+                    return Err(refuse(at, "aliases nest too deep"));
+                }
                 self.place(Node { mark: at, ..node })?;
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -283,6 +286,15 @@ fn size(node: &Node) -> usize {
     }
 }
 
+fn depth(node: &Node) -> usize {
+    let inner = match &node.kind {
+        NodeKind::List(items) => items.iter().map(depth).max(),
+        NodeKind::Map(map) => map.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or_default()
+}
+
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> NodeKind {
     let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
     if style == ScalarStyle::Plain && !is_text {
@@ -357,6 +369,16 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
         }
         assert!(documents(&text, 0).is_err());
+    }
+
+    #[test]
+    fn aliases_cannot_nest_deeper_than_a_file_may() {
+        let mut text = "a0: &a0 [x]\n".to_owned();
+        for level in 1..200 {
+            text.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        }
+        let error = documents(&text, 0).unwrap_err();
+        assert!(error.text.contains("deep"), "{error}");
     }
 
     #[test]

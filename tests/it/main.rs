@@ -12,6 +12,7 @@
 #![expect(unreachable_pub, reason = "modules of one test binary share helpers")]
 
 mod command_line;
+mod compose_properties;
 mod compose_rows;
 mod config;
 mod convergence;

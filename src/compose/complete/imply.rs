@@ -71,6 +71,13 @@ pub(super) fn imply(service: &mut Node) {
                 .or_insert_with(|| Node::new(NodeKind::Map(Map::new())));
         }
     }
+    // `dns: ${DNS:-}` is no server.
+    if let Some(NodeKind::List(servers)) = map.get_mut("dns").map(|node| &mut node.kind) {
+        servers.retain(|server| server.text() != Some(""));
+        if servers.is_empty() {
+            map.remove("dns");
+        }
+    }
     let secrets = match map.get_mut("secrets").map(|node| &mut node.kind) {
         Some(NodeKind::List(items)) => items.as_mut_slice(),
         _ => &mut [],

@@ -43,10 +43,12 @@ pub(super) fn references(service: &Node, section: &str) -> Vec<(String, Mark)> {
     }
 }
 
-pub(super) fn uses(service: &Node, section: &str, name: &str) -> bool {
-    references(service, section)
-        .iter()
-        .any(|(used, _)| used == name)
+/// Names of entries of a section that any service refers to.
+pub(super) fn used(services: &Map, section: &str) -> BTreeSet<String> {
+    let all = services.values();
+    all.flat_map(|service| references(service, section))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// A circle of dependencies, its first service again at its end.

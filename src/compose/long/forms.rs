@@ -1,5 +1,7 @@
 //! The keys of a service that have short forms of their own.
 
+use std::collections::BTreeSet;
+
 use super::{Converter, joined};
 use crate::compose::merge;
 use crate::compose::mounts;
@@ -378,10 +380,13 @@ impl Converter {
 
     /// A list of names in which none stands twice.
     fn check_names(&mut self, items: &[Node], path: &str) {
-        for (at, item) in items.iter().enumerate() {
-            if items.iter().take(at).any(|other| other.kind == item.kind) {
-                let text = format!("holds `{}` twice", item.printed().unwrap_or_default());
-                self.problem(path, item.mark, &text);
+        let mut seen = BTreeSet::new();
+        for item in items {
+            let Some(text) = item.printed() else {
+                continue;
+            };
+            if !seen.insert(text.clone()) {
+                self.problem(path, item.mark, &format!("holds `{text}` twice"));
             }
         }
     }

@@ -83,7 +83,7 @@ pub static SERVICE: Object = object(&[
     f("command", Shape::Command).merge(Merge::Replace).keep(),
     f("configs", Shape::Grants).unique(Unique::Grant("/")),
     f("container_name", Shape::Text),
-    f("credential_spec", Shape::Any),
+    f("credential_spec", Shape::Object(&CREDENTIAL_SPEC)),
     f("depends_on", Shape::DependsOn).merge(Merge::DependsOn),
     f("deploy", Shape::Object(&DEPLOY)),
     f("device_cgroup_rules", UNIQUE_TEXTS),
@@ -279,6 +279,19 @@ static RESERVATIONS: Object = object(&[
     f("memory", Shape::SizeText),
     f("devices", Shape::List(&Shape::Object(&DEVICE_REQUEST))),
     f("generic_resources", Shape::List(&Shape::Any)),
+]);
+
+/// A file of variables; only the expansion of its values asks for this.
+pub static ENV_FILE: Object = object(&[
+    f("path", Shape::Text),
+    f("required", Shape::Flag).keep(),
+    f("format", Shape::Text),
+]);
+
+static CREDENTIAL_SPEC: Object = object(&[
+    f("config", Shape::Text),
+    f("file", Shape::Text),
+    f("registry", Shape::Text),
 ]);
 
 /// A request for devices such as graphics cards.
