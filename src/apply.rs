@@ -288,10 +288,16 @@ impl<E: Engine> Work<'_, E> {
             });
         }
         let labels = self.container_labels(service, definition).await?;
+        let mut resolved = definition.clone();
+        for key in ["ipc", "pid"] {
+            if let Some(Value::String(mode)) = resolved.rest.get_mut(key) {
+                *mode = of_container(project, mode);
+            }
+        }
         let request = ContainerRequest {
             name,
             service_name: service,
-            service: definition,
+            service: &resolved,
             networks,
             labels,
             volumes: project.volumes.clone(),

@@ -306,6 +306,25 @@ impl Project {
         fixed.unwrap_or_else(|| format!("{}-{service}-1", self.name))
     }
 
+    /// Services whose network, processes, memory or mounts a service shares.
+    #[must_use]
+    pub fn sharing(&self, service: &str) -> Vec<&str> {
+        let Some(service) = self.services.get(service) else {
+            return Vec::new();
+        };
+        let spaces = ["network_mode", "ipc", "pid"].iter().filter_map(|key| {
+            let text = service.rest.get(*key)?.as_str()?;
+            text.strip_prefix("service:")
+        });
+        let mounts = service.rest.get("volumes_from").and_then(Value::as_array);
+        let mounts = mounts.into_iter().flatten().filter_map(|entry| {
+            let text = entry.as_str()?;
+            let is_service = !text.starts_with("container:");
+            is_service.then(|| text.split_once(':').map_or(text, |(name, _)| name))
+        });
+        spaces.chain(mounts).collect()
+    }
+
     /// Whether other services wait for its end. When it has ended well it is done, not down.
     #[must_use]
     pub fn is_one_shot(&self, service: &str) -> bool {

@@ -81,11 +81,24 @@ pub fn orphans<'a>(deployment: &Deployment, observed: &'a Observed) -> Vec<&'a C
 pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> Plan {
     let mut plan = Plan::default();
     let project = &deployment.project;
-    let changes: Vec<(&str, Change)> = project
-        .start_order()
-        .into_iter()
-        .map(|service| (service, change(deployment, observed, service)))
-        .collect();
+    let mut changes: Vec<(&str, Change)> = Vec::new();
+    let mut renewed: BTreeSet<&str> = BTreeSet::new();
+    for service in project.start_order() {
+        let mut change = change(deployment, observed, service);
+        // The engine binds what is shared to one container, which is about to go.
+        let host = project
+            .sharing(service)
+            .into_iter()
+            .find(|host| renewed.contains(host));
+        if let (Some(host), Change::Nothing | Change::Start { .. }) = (host, &change) {
+            let cause = format!("it shares with `{host}`, whose container is new");
+            change = Change::Recreate { cause };
+        }
+        if matches!(change, Change::Create { .. } | Change::Recreate { .. }) {
+            renewed.insert(service);
+        }
+        changes.push((service, change));
+    }
     for folder in &deployment.folders {
         if observed.folders.get(&folder.path) == Some(&FolderState::Missing) {
             let action = Action::CreateFolder {

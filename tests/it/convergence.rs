@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use serde_json::json;
 use toolkit::apply::{ApplyError, Work};
 use toolkit::cli::instance;
 use toolkit::compose::{Condition, Dependency};
@@ -271,6 +272,43 @@ async fn a_task_that_others_wait_for_runs_once_and_is_done() {
         program: Path::new("/nonexistent"),
     };
     work.await_ready(&["task"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_container_that_shares_with_a_new_one_is_made_anew() {
+    for (key, value) in [
+        ("network_mode", json!("service:redis")),
+        ("pid", json!("service:redis")),
+        ("volumes_from", json!(["redis:ro"])),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = MemoryEngine::new(&IMAGES, &[]);
+        let mut deployment = deployment(folder.path(), "");
+        let mut aside = deployment.project.services["redis"].clone();
+        (aside.container_name, aside.networks) = (None, BTreeMap::new());
+        aside.rest.insert(key.to_owned(), value);
+        let need = Dependency {
+            condition: Condition::Started,
+            restart: true,
+            required: true,
+        };
+        aside.depends_on.insert("redis".to_owned(), need);
+        deployment
+            .project
+            .services
+            .insert("aside".to_owned(), aside);
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        apply(&engine, &deployment, &plan).await.unwrap();
+        assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+        let redis = deployment.project.services.get_mut("redis").unwrap();
+        redis.hostname = Some("other".to_owned());
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        let titles = titles(&plan);
+        let made = "create container `overleaf-aside-1`".to_owned();
+        assert!(titles.contains(&made), "{key}: {titles:?}");
+        apply(&engine, &deployment, &plan).await.unwrap();
+        assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+    }
 }
 
 #[tokio::test]
