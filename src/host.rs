@@ -14,7 +14,7 @@ pub mod ports;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -72,7 +72,12 @@ impl HostError {
 /// # Errors
 /// The file cannot be read or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, HostError> {
-    fs::read_to_string(path).map_err(|source| HostError::file("read", path, source))
+    let failed = |source| HostError::file("read", path, source);
+    // To open a pipe would wait for somebody who writes into it, and no signal ends that.
+    if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+        return Err(failed(io::Error::other("it is a pipe, not a file")));
+    }
+    fs::read_to_string(path).map_err(failed)
 }
 
 /// Opens a file for reading.

@@ -396,3 +396,15 @@ fn the_reference_page_is_what_the_program_prints() {
         "docs/reference.md is not what the catalogues say; write it anew: toolkit config docs > docs/reference.md"
     );
 }
+
+#[test]
+fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init", "--no-input"]).succeeded();
+    let file = sandbox.root().join("config/variables.env");
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    let ran = sandbox.run(&["config", "show"]).ended_with(3);
+    assert!(ran.stderr.contains("it is a pipe"), "{}", ran.stderr);
+}

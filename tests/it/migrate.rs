@@ -149,3 +149,62 @@ fn the_aliases_change_one_file_each() {
     assert_eq!(rc, RC);
     assert!(variables.contains("\nOVERLEAF_SITE_URL="));
 }
+
+const RC_OF_4_2: &str = "\
+# Upstream text about SHARELATEX_DATA_PATH
+PROJECT_NAME=overleaf
+# SHARELATEX_IMAGE_NAME=sharelatex/sharelatex
+SHARELATEX_DATA_PATH=data/sharelatex
+SERVER_PRO=true
+SHARELATEX_LISTEN_IP=127.0.0.1
+SHARELATEX_PORT=8080
+SIBLING_CONTAINERS_ENABLED=true
+DOCKER_SOCKET_PATH=/var/run/docker.sock
+MONGO_ENABLED=true
+MONGO_DATA_PATH=data/mongo
+MONGO_IMAGE=mongo:6.0
+REDIS_ENABLED=true
+REDIS_DATA_PATH=data/redis
+REDIS_IMAGE=redis:6.2
+REDIS_AOF_PERSISTENCE=true
+GIT_BRIDGE_ENABLED=true
+GIT_BRIDGE_IMAGE=quay.io/sharelatex/git-bridge:4.2.8
+GIT_BRIDGE_DATA_PATH=data/git-bridge
+NGINX_ENABLED=false
+";
+
+const VARIABLES_OF_4_2: &str = "\
+SHARELATEX_APP_NAME=\"Our Overleaf Instance\"
+ENABLED_LINKED_FILE_TYPES=project_file,project_output_file
+ENABLE_CONVERSIONS=true
+EMAIL_CONFIRMATION_DISABLED=true
+TEXMFVAR=/var/lib/sharelatex/tmp/texmf-var
+SHARELATEX_SITE_URL=https://tex.example.org
+SHARELATEX_NAV_TITLE=Our Overleaf
+SHARELATEX_BEHIND_PROXY=true
+SHARELATEX_SECURE_COOKIE=true
+SHARELATEX_EMAIL_FROM_ADDRESS=tex@example.org
+SHARELATEX_EMAIL_SMTP_HOST=smtp.example.org
+SHARELATEX_EMAIL_SMTP_PORT=587
+SHARELATEX_EMAIL_SMTP_PASS='hunter2'
+SANDBOXED_COMPILES=true
+SANDBOXED_COMPILES_HOST_DIR=/srv/overleaf/data/sharelatex/data/compiles
+TEX_LIVE_DOCKER_IMAGE=quay.io/sharelatex/texlive-full:2023.1
+ALL_TEX_LIVE_DOCKER_IMAGES=quay.io/sharelatex/texlive-full:2023.1
+";
+
+#[test]
+fn a_folder_of_4_x_lints_clean_after_the_migration_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config/overleaf.rc", RC_OF_4_2);
+    sandbox.write("config/variables.env", VARIABLES_OF_4_2);
+    sandbox.write("config/version", "4.2.8\n");
+    let file = sandbox.root().join("config/variables.env");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    sandbox.run(&["config", "lint"]).ended_with(3);
+    sandbox
+        .run(&["config", "migrate", "--to", "5.5.5", "--yes"])
+        .succeeded();
+    let ran = sandbox.run(&["config", "lint", "--strict"]).succeeded();
+    assert_eq!(ran.stdout, "0 errors, 0 warnings\n");
+}
