@@ -23,10 +23,12 @@ pub struct Texts {
 /// # Errors
 /// A file is missing or unreadable.
 pub fn read_all(root: &Path) -> Result<Texts, CommandError> {
+    let version = read(root, settings::VERSION_FILE)?;
     Ok(Texts {
         rc: read(root, settings::RC_FILE)?,
         variables: read(root, settings::VARIABLES_FILE)?,
-        version: read(root, settings::VERSION_FILE)?,
+        // Editors on Windows write a byte order mark, which nobody sees.
+        version: version.trim_start_matches('\u{feff}').to_owned(),
     })
 }
 

@@ -408,3 +408,31 @@ fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
     let ran = sandbox.run(&["config", "show"]).ended_with(3);
     assert!(ran.stderr.contains("it is a pipe"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_version() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init", "--no-input"]).succeeded();
+    let version = sandbox.read("config/version");
+    sandbox.write("config/version", &format!("\u{feff}{version}"));
+    sandbox.run(&["config", "lint"]).succeeded();
+    sandbox.run(&["compose", "hash"]).succeeded();
+}
+
+#[test]
+fn compose_file_answers_in_json_when_asked() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&["init", "--no-input"]).succeeded();
+    let json = |args: &[&str]| -> serde_json::Value {
+        let ran = sandbox.run(args).succeeded();
+        serde_json::from_str(&ran.stdout).unwrap()
+    };
+    let file = json(&["compose", "file", "--format", "json"]);
+    assert!(file["services"]["mongo"].is_object(), "{file}");
+    let args = ["compose", "file", "--output", "x.yaml", "--format", "json"];
+    let dry = json(&[&args[..], &["--dry-run"]].concat());
+    assert_eq!(dry["data"]["written"], false);
+    let answer = json(&args);
+    assert_eq!(answer["schema"], "toolkit.compose-file/v1");
+    assert_eq!(answer["data"]["written"], true);
+}

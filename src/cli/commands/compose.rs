@@ -73,11 +73,12 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         }
         ComposeCommand::File { output } => {
             let project = standalone::project(&instance.deployment);
-            let text =
+            let yaml =
                 canonical::yaml(&project).context("the definitions cannot be written as YAML")?;
             match output {
-                Some(path) => write(session, path, &text)?,
-                None => session.ui.answer(&text),
+                Some(path) => write(session, path, &yaml, &instance.warnings)?,
+                None if session.ui.is_json() => session.ui.answer(&canonical::json(&project)),
+                None => session.ui.answer(&yaml),
             }
         }
         ComposeCommand::Hash => {
@@ -102,19 +103,27 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
 }
 
 /// Puts the file in place; it holds secrets, so nobody else may read it.
-fn write(session: &Session, path: &Path, text: &str) -> Result<(), CommandError> {
+fn write(
+    session: &Session,
+    path: &Path,
+    text: &str,
+    warnings: &[String],
+) -> Result<(), CommandError> {
     let path = session.current_folder.join(path);
-    if session.dry_run {
-        let line = format!("would write {}\n", path.display());
-        session.ui.answer(&line);
-        return Ok(());
-    }
-    if host::exists(&path) {
+    let is_written = !session.dry_run;
+    if is_written && host::exists(&path) {
         host::set_mode(&path, SECRET)?;
         host::replace(&path, text)?;
-    } else {
+    } else if is_written {
         host::write_new(&path, text, SECRET)?;
     }
-    session.ui.answer(&format!("wrote {}\n", path.display()));
+    if session.ui.is_json() {
+        let data = serde_json::json!({ "path": path, "written": is_written });
+        let schema = "toolkit.compose-file/v1";
+        session.ui.document(schema, &data, warnings);
+        return Ok(());
+    }
+    let done = if is_written { "wrote" } else { "would write" };
+    session.ui.answer(&format!("{done} {}\n", path.display()));
     Ok(())
 }
