@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Problem;
+use super::interpolate::LookUp;
 use super::load::Request;
 use super::node::{Map, Mark, Node, NodeKind};
 use super::paths::Base;
@@ -461,16 +462,16 @@ impl<'a> Completion<'a> {
                 return None;
             }
         };
-        if of("format") == "raw" {
-            let lines = text.lines().filter(|line| !line.trim().is_empty());
-            let entries = lines.filter_map(|line| line.split_once('='));
-            return Some(
-                entries
-                    .map(|(key, value)| (key.to_owned(), Some(value.to_owned())))
-                    .collect(),
-            );
-        }
         let outer = self.request.variables;
+        if of("format") == "raw" {
+            return match raw(&text, outer) {
+                Ok(entries) => Some(entries),
+                Err(text) => {
+                    self.problem(&path, file.mark, &text);
+                    None
+                }
+            };
+        }
         let look_up = |name: &str| {
             outer(name)
                 .or_else(|| own.get(name).cloned().flatten())
@@ -497,6 +498,28 @@ impl<'a> Completion<'a> {
 /// The number that a node holds or spells.
 fn number(node: &Node) -> Option<f64> {
     node.printed().and_then(|text| text.parse().ok())
+}
+
+/// The format `raw`: `KEY=value` with the value as it is, lines of comments, and names alone, which
+/// are looked up.
+fn raw(text: &str, variables: &LookUp<'_>) -> Result<Vec<(String, Option<String>)>, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut entries = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = match line.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (line, variables(line)),
+        };
+        if key.is_empty() || key.contains(char::is_whitespace) {
+            return Err(format!("has no sound name on line {}", number + 1));
+        }
+        entries.extend(value.map(|value| (key.to_owned(), Some(value))));
+    }
+    Ok(entries)
 }
 
 fn texts(node: Option<&Node>) -> Vec<String> {
@@ -530,4 +553,22 @@ fn is_container_name(text: &str) -> bool {
         && text
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_file_keeps_values_and_skips_comments() {
+        let variables = |name: &str| (name == "B").then(|| "b".to_owned());
+        let read = raw("\u{feff}# no\nA='1' # kept\n  C= x \nB\nD\n", &variables).unwrap();
+        let shown: Vec<String> = read
+            .into_iter()
+            .map(|(key, value)| format!("{key}={}", value.unwrap()))
+            .collect();
+        assert_eq!(shown, ["A='1' # kept", "C= x ", "B=b"]);
+        assert!(raw("=x\n", &variables).is_err());
+        assert!(raw("A B=x\n", &variables).is_err());
+    }
 }
