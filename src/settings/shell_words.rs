@@ -1,7 +1,7 @@
 //! Reads overleaf.rc: the subset of shell that files of assignments use. Nothing is executed.
 //!
 //! Understood: comments, `NAME=word` and `NAME+=word`, several on a line, `;`, `export`, `readonly`,
-//! `declare`, `unset`, `set`, `:` and `return`, and the words that [`words`] lists. A later line
+//! `declare`, `unset`, `set`, `:` and `return`, and the words that `words` lists. A later line
 //! wins. CRLF line ends and a byte order mark are accepted. Anything else is a [`Problem`] with its
 //! place and the plain way to write it.
 //!
