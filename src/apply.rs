@@ -1,7 +1,8 @@
-//! Carries a plan out: one step after the other, each repeatable, reporting events. Knows nothing
-//! of configuration files or of how events are shown.
+//! Carries a plan out: every step as soon as what it needs is done, each repeatable, recorded before
+//! and after, reporting events. Knows nothing of configuration files or of how events are shown.
 
 mod networks;
+mod schedule;
 pub mod waiting;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,6 @@ use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::Readiness;
 use crate::plan::Action;
-use crate::plan::Plan;
 use crate::probe;
 use crate::probe::InitiateError;
 use crate::probe::Initiation;
@@ -66,6 +66,38 @@ pub struct Work<'a, E> {
     pub patience: Duration,
     /// The running program, from which the bundled images are made.
     pub program: &'a Path,
+    /// Where steps are written down before and after they are done.
+    pub record: &'a dyn Record,
+}
+
+/// Keeps what is being done, so that a run that was cut off can be recognised. What it is told is on
+/// the disk when it returns.
+pub trait Record: Sync {
+    /// A step is about to begin.
+    ///
+    /// # Errors
+    /// It cannot be written; the step is not begun then.
+    fn intent(&self, step: usize) -> Result<(), HostError>;
+
+    /// A step is done.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn done(&self, step: usize) -> Result<(), HostError>;
+}
+
+/// Keeps nothing: for work whose interruption leaves nothing to clear up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRecord;
+
+impl Record for NoRecord {
+    fn intent(&self, _step: usize) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn done(&self, _step: usize) -> Result<(), HostError> {
+        Ok(())
+    }
 }
 
 /// Why a plan was not carried out.
@@ -126,67 +158,7 @@ pub enum StepError {
 }
 
 impl<E: Engine> Work<'_, E> {
-    /// Carries out every step.
-    ///
-    /// # Errors
-    /// The first step that fails ends the work; what is done stays done and is not repeated by the
-    /// next plan.
-    pub async fn apply(&self, plan: &Plan) -> Result<(), ApplyError> {
-        let steps = plan.steps.len();
-        (self.reporter)(Event::Started { steps });
-        for (done, step) in plan.steps.iter().enumerate() {
-            if let Some(exit_code) = self.interrupt.exit_code() {
-                return Err(ApplyError::Interrupted {
-                    exit_code,
-                    done,
-                    steps,
-                });
-            }
-            let title = step.action.to_string();
-            let number = done + 1;
-            let begun = Instant::now();
-            (self.reporter)(Event::StepStarted {
-                number,
-                steps,
-                title: title.clone(),
-                cause: step.cause.clone(),
-            });
-            let outcome = tokio::select! {
-                outcome = self.step(&step.action) => outcome,
-                exit_code = self.interrupt.asked_twice() => Err(StepError::Interrupted(exit_code)),
-            };
-            match outcome {
-                Ok(()) => {
-                    let elapsed = begun.elapsed();
-                    (self.reporter)(Event::StepFinished {
-                        number,
-                        steps,
-                        title,
-                        elapsed,
-                    });
-                }
-                Err(StepError::Interrupted(exit_code)) => {
-                    return Err(ApplyError::Interrupted {
-                        exit_code,
-                        done,
-                        steps,
-                    });
-                }
-                Err(StepError::Service(failure)) => return Err(ApplyError::Service(failure)),
-                Err(source) => {
-                    return Err(ApplyError::Step {
-                        title,
-                        done,
-                        steps,
-                        source: Box::new(source),
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn step(&self, action: &Action) -> Result<(), StepError> {
+    async fn step(&self, number: usize, action: &Action) -> Result<(), StepError> {
         match action {
             Action::CreateFolder { path, owner } => self.create_folder(path, *owner),
             Action::LoadBundledImages { images } => {
@@ -196,6 +168,7 @@ impl<E: Engine> Work<'_, E> {
             Action::PullImage { reference } => {
                 let progress = |done, total| {
                     (self.reporter)(Event::Transfer {
+                        number,
                         what: reference.clone(),
                         done,
                         total,
@@ -205,7 +178,11 @@ impl<E: Engine> Work<'_, E> {
                     .await
             }
             Action::CreateNetwork { key, .. } => self.create_network(key).await,
-            Action::CreateContainer { service, name } => self.create_container(service, name).await,
+            Action::CreateContainer {
+                service,
+                name,
+                number,
+            } => self.create_container(service, name, *number).await,
             Action::StartContainer { name, .. } => self.start(name).await,
             Action::AwaitCondition {
                 service,
@@ -263,7 +240,12 @@ impl<E: Engine> Work<'_, E> {
         ])
     }
 
-    async fn create_container(&self, service: &str, name: &str) -> Result<(), StepError> {
+    async fn create_container(
+        &self,
+        service: &str,
+        name: &str,
+        number: u32,
+    ) -> Result<(), StepError> {
         let project = &self.deployment.project;
         let foreign = |what: &str| StepError::Foreign(what.to_owned());
         let definition = project
@@ -287,7 +269,7 @@ impl<E: Engine> Work<'_, E> {
                 settings: attachment.rest.clone(),
             });
         }
-        let labels = self.container_labels(service, definition).await?;
+        let labels = self.container_labels(service, number, definition).await?;
         let mut resolved = definition.clone();
         for key in ["ipc", "pid"] {
             if let Some(Value::String(mode)) = resolved.rest.get_mut(key) {
@@ -329,6 +311,7 @@ impl<E: Engine> Work<'_, E> {
     async fn container_labels(
         &self,
         name: &str,
+        number: u32,
         service: &Service,
     ) -> Result<BTreeMap<String, String>, EngineError> {
         let needs = service.depends_on.iter().map(|(needed, dependency)| {
@@ -343,7 +326,7 @@ impl<E: Engine> Work<'_, E> {
         let mut all = self.own_labels();
         for (key, value) in [
             (labels::SERVICE, name.to_owned()),
-            (labels::CONTAINER_NUMBER, "1".to_owned()),
+            (labels::CONTAINER_NUMBER, number.to_string()),
             (labels::ONE_OFF, "False".to_owned()),
             (labels::CONFIG_HASH, canonical::service_hash(service)),
             (labels::DEPENDS_ON, needs.join(",")),
@@ -430,6 +413,7 @@ fn is_as_wanted(found: &Container, request: &ContainerRequest<'_>) -> bool {
         labels::SERVICE,
         labels::INSTANCE,
         labels::CONFIG_HASH,
+        labels::CONTAINER_NUMBER,
     ]
     .iter()
     .all(|key| found.labels.get(*key) == request.labels.get(*key))

@@ -51,6 +51,7 @@ enum Command {
     Quickstart(commands::quickstart::Args),
     Up(commands::up::Args),
     Plan(commands::plan::Args),
+    Apply(commands::apply::Args),
     #[command(visible_alias = "ps")]
     Status(commands::status::Args),
     Stop(commands::stop::Args),
@@ -345,6 +346,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
         Command::Quickstart(args) => wait(session, commands::quickstart::run(args, session)),
         Command::Up(args) => wait(session, commands::up::run(args, session)),
         Command::Plan(args) => wait(session, commands::plan::run(args, session)),
+        Command::Apply(args) => wait(session, commands::apply::run(args, session)),
         Command::Status(args) => wait(session, commands::status::run(args, session)),
         Command::Stop(args) => wait(session, commands::stop::run(args, session)),
         Command::Start(args) => wait(session, commands::start::run(args, session)),

@@ -296,14 +296,31 @@ pub struct Volume {
 }
 
 impl Project {
-    /// The name of a service's container.
+    /// The name of a service's first container.
     #[must_use]
     pub fn container_name(&self, service: &str) -> String {
+        self.numbered_name(service, 1)
+    }
+
+    /// The name of a service's container with a number, from 1. A fixed name has no number.
+    #[must_use]
+    pub fn numbered_name(&self, service: &str, number: u32) -> String {
         let fixed = self
             .services
             .get(service)
             .and_then(|found| found.container_name.clone());
-        fixed.unwrap_or_else(|| format!("{}-{service}-1", self.name))
+        fixed.unwrap_or_else(|| format!("{}-{service}-{number}", self.name))
+    }
+
+    /// How many containers a service has: `scale`, or else `deploy.replicas`, or else one.
+    #[must_use]
+    pub fn scale(&self, service: &str) -> u32 {
+        let number = |value: Option<&Value>| value?.as_u64()?.try_into().ok();
+        let Some(rest) = self.services.get(service).map(|found| &found.rest) else {
+            return 0;
+        };
+        let replicas = || number(rest.get("deploy")?.get("replicas"));
+        number(rest.get("scale")).or_else(replicas).unwrap_or(1)
     }
 
     /// Services whose network, processes, memory or mounts a service shares.
@@ -323,6 +340,25 @@ impl Project {
             is_service.then(|| text.split_once(':').map_or(text, |(name, _)| name))
         });
         spaces.chain(mounts).collect()
+    }
+
+    /// The services with all that they need, directly or not.
+    #[must_use]
+    pub fn with_needs<'a>(
+        &'a self,
+        services: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeSet<&'a str> {
+        let mut all = BTreeSet::new();
+        let mut open: Vec<&str> = services.into_iter().collect();
+        while let Some(name) = open.pop() {
+            let Some((name, service)) = self.services.get_key_value(name) else {
+                continue;
+            };
+            if all.insert(name.as_str()) {
+                open.extend(service.depends_on.keys().map(String::as_str));
+            }
+        }
+        all
     }
 
     /// Whether other services wait for its end. When it has ended well it is done, not down.

@@ -10,7 +10,7 @@ pub enum Event {
         /// How many steps the plan has.
         steps: usize,
     },
-    /// A step begins.
+    /// A step begins. Several may go on at once.
     StepStarted {
         /// Position in the plan, from 1.
         number: usize,
@@ -20,6 +20,8 @@ pub enum Event {
         title: String,
         /// Why it is needed.
         cause: String,
+        /// The service it belongs to, if it belongs to one.
+        service: Option<String>,
     },
     /// A step is done.
     StepFinished {
@@ -31,9 +33,13 @@ pub enum Event {
         title: String,
         /// How long it took.
         elapsed: Duration,
+        /// The service it belongs to, if it belongs to one.
+        service: Option<String>,
     },
     /// Bytes of a transfer.
     Transfer {
+        /// Position of its step in the plan, from 1.
+        number: usize,
         /// What is transferred.
         what: String,
         /// Bytes so far.

@@ -110,6 +110,27 @@ pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
     written.map_err(|source| HostError::file("write", path, source))
 }
 
+/// Writes a file that holds either its old text or the new one, whatever happens; it may exist.
+///
+/// # Errors
+/// It cannot be written; an old file is then whole.
+pub fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
+    let beside = suffixed(path, ".new");
+    match fs::remove_file(&beside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(HostError::file("remove", &beside, source)),
+    }
+    write_new(&beside, text, mode)?;
+    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| HostError::file("sync", folder, source))
+}
+
 /// Replaces a file: writes beside it, syncs, renames. The file keeps its mode and owner; a symbolic
 /// link stays one and the file it points to is replaced. The old text is kept beside as `NAME.bak`.
 ///

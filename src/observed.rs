@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::labels;
+
 /// A snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
@@ -60,12 +62,19 @@ impl Observed {
         }
     }
 
-    /// The project's container for a service.
+    /// The project's containers for a service, by number.
+    #[must_use]
+    pub fn containers_of(&self, service: &str) -> Vec<&Container> {
+        let all = self.containers.iter();
+        let mut found: Vec<&Container> = all.filter(|found| found.service == service).collect();
+        found.sort_by_key(|found| (found.number(), &found.name));
+        found
+    }
+
+    /// The project's first container for a service.
     #[must_use]
     pub fn container(&self, service: &str) -> Option<&Container> {
-        self.containers
-            .iter()
-            .find(|container| container.service == service)
+        self.containers_of(service).into_iter().next()
     }
 }
 
@@ -122,6 +131,13 @@ pub struct Container {
 }
 
 impl Container {
+    /// Its number within the service, from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        let label = self.labels.get(labels::CONTAINER_NUMBER);
+        label.and_then(|text| text.parse().ok()).unwrap_or(1)
+    }
+
     /// Its address in one of its networks.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {

@@ -1,5 +1,6 @@
 //! One file per command: what it accepts, and a short `run` that wires the layers.
 
+pub mod apply;
 pub mod compose;
 pub mod config;
 pub mod down;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
 use super::{Session, error::CommandError, exit};
-use crate::apply::Work;
+use crate::apply::{NoRecord, Work};
 use crate::bundled;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
@@ -20,7 +20,7 @@ use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
 use crate::observed::{ContainerState, Observed};
-use crate::plan::{Plan, obstacle};
+use crate::plan::{self, Plan, UpRequest, obstacle};
 use crate::release::Catalogue;
 use crate::settings::problem::ProblemKind;
 use crate::settings::{self, Settings, Sources};
@@ -339,6 +339,7 @@ pub async fn carry_out(
         interrupt: &interrupt,
         patience: session.timeout,
         program: &instance.program,
+        record: &NoRecord,
     };
     let mut outcome = work.apply(plan).await;
     if let (Ok(()), Then::AwaitReady(services)) = (&outcome, then) {
@@ -411,22 +412,44 @@ pub fn wanted<'a>(instance: &'a Instance, services: &[String]) -> Vec<&'a str> {
 #[must_use]
 pub fn wanted_with_needs<'a>(instance: &'a Instance, services: &[String]) -> Vec<&'a str> {
     let project = &instance.deployment.project;
-    let order = project.start_order();
-    let mut wanted = wanted(instance, services);
-    // Backwards, those that depend on others come before what they need.
-    for service in order.iter().rev() {
-        if !wanted.contains(service) {
-            continue;
-        }
-        let Some(definition) = project.services.get(*service) else {
-            continue;
-        };
-        wanted.extend(definition.depends_on.keys().map(String::as_str));
-    }
-    order
-        .into_iter()
-        .filter(|service| wanted.contains(service))
-        .collect()
+    let needed = project.with_needs(wanted(instance, services));
+    let order = project.start_order().into_iter();
+    order.filter(|service| needed.contains(service)).collect()
+}
+
+/// Refuses an `up` that needs an image which may not be pulled.
+///
+/// # Errors
+/// An image is missing, and the pull policy is "never".
+pub fn may_pull(
+    deployment: &Deployment,
+    observed: &Observed,
+    request: &UpRequest,
+) -> Result<(), CommandError> {
+    let refused = plan::pull::refused(deployment, observed, request);
+    let Some((service, image)) = refused.first() else {
+        return Ok(());
+    };
+    let message = format!("image `{image}` is missing and may not be pulled");
+    Err(CommandError::new("IMAGE_MISSING", exit::CHECK, message)
+        .because(format!(
+            "`{service}` needs it, and its pull policy is never"
+        ))
+        .state("nothing was changed")
+        .fix("load it with `docker load`, or allow it with `--pull missing`"))
+}
+
+/// Looks for newer images under the same names, before it is known what follows from them.
+///
+/// # Errors
+/// An image cannot be pulled, or the operator stops the work.
+pub async fn pull_newer(
+    session: &Session,
+    instance: &Instance,
+    engine: &impl Engine,
+    plan: &Plan,
+) -> Result<(), CommandError> {
+    carry_out(session, "pull", instance, engine, plan, Then::Return).await
 }
 
 /// Refuses to start what was never created.

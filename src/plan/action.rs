@@ -40,6 +40,8 @@ pub enum Action {
         service: String,
         /// Name of the container.
         name: String,
+        /// Its number within the service, from 1.
+        number: u32,
     },
     /// Starts a container.
     StartContainer {
@@ -92,6 +94,59 @@ impl Action {
             self,
             Self::StopContainer { .. } | Self::RemoveContainer { .. }
         )
+    }
+
+    /// Whether what it does can be taken back. Data on the host is never touched by any action, but
+    /// what a container wrote into its own layer goes with it.
+    #[must_use]
+    pub fn can_be_undone(&self) -> bool {
+        !matches!(
+            self,
+            Self::RemoveContainer { .. } | Self::InitiateReplicaSet(_)
+        )
+    }
+
+    /// Whether it moves many bytes, so that only a few of them should go on at once.
+    #[must_use]
+    pub fn is_transfer(&self) -> bool {
+        matches!(
+            self,
+            Self::PullImage { .. } | Self::LoadBundledImages { .. }
+        )
+    }
+
+    /// Whether it only waits, so that it can be given up at any time.
+    #[must_use]
+    pub fn is_wait(&self) -> bool {
+        matches!(
+            self,
+            Self::AwaitCondition { .. } | Self::InitiateReplicaSet(_)
+        )
+    }
+
+    /// What it acts on: a kind, and a name on the engine or the host.
+    #[must_use]
+    pub fn resource(&self) -> (&'static str, String) {
+        match self {
+            Self::CreateFolder { path, .. } => ("folder", path.display().to_string()),
+            Self::LoadBundledImages { images } => {
+                let references: Vec<&str> = images
+                    .iter()
+                    .map(|(_, reference)| reference.as_str())
+                    .collect();
+                ("image", references.join(" "))
+            }
+            Self::PullImage { reference } => ("image", reference.clone()),
+            Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, .. } => {
+                ("network", name.clone())
+            }
+            Self::CreateContainer { name, .. }
+            | Self::StartContainer { name, .. }
+            | Self::AwaitCondition { name, .. }
+            | Self::StopContainer { name, .. }
+            | Self::RemoveContainer { name, .. } => ("container", name.clone()),
+            Self::InitiateReplicaSet(set) => ("replica set", set.name.clone()),
+        }
     }
 
     /// The kind of action, as an identifier for machines.

@@ -125,21 +125,30 @@ fn fields(event: &Event) -> Value {
             steps,
             title,
             cause,
+            service,
         } => json!({
             "event": "step-started", "number": number, "steps": steps, "title": title, "cause": cause,
+            "service": service,
         }),
         Event::StepFinished {
             number,
             steps,
             title,
             elapsed,
+            service,
         } => json!({
             "event": "step-finished", "number": number, "steps": steps, "title": title,
-            "elapsed_ms": milliseconds(elapsed),
+            "elapsed_ms": milliseconds(elapsed), "service": service,
         }),
-        Event::Transfer { what, done, total } => {
-            json!({ "event": "transfer", "what": what, "bytes": done, "total_bytes": total })
-        }
+        Event::Transfer {
+            number,
+            what,
+            done,
+            total,
+        } => json!({
+            "event": "transfer", "number": number, "what": what, "bytes": done,
+            "total_bytes": total,
+        }),
         Event::Waiting {
             service,
             what,

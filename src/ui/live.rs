@@ -1,4 +1,4 @@
-//! Events as a live display on a terminal: the running step with its time and byte rate, every
+//! Events as a live display on a terminal: the running steps, with the byte rate of a transfer, every
 //! service that is waited for with the last line of its log, and a line for all that is done.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Live {
     bars: MultiProgress,
-    step: Option<ProgressBar>,
+    steps: BTreeMap<usize, ProgressBar>,
     waits: BTreeMap<String, ProgressBar>,
     style: Style,
 }
@@ -27,7 +27,7 @@ impl Live {
     pub fn new(style: Style) -> Self {
         Self {
             bars: MultiProgress::new(),
-            step: None,
+            steps: BTreeMap::new(),
             waits: BTreeMap::new(),
             style,
         }
@@ -62,22 +62,36 @@ impl Live {
                 steps,
                 title,
                 cause,
+                ..
             } => {
                 let because = self.style.dim(cause);
-                self.step = Some(self.spinner(&format!("[{number}/{steps}] {title}  {because}")));
+                let bar = self.spinner(&format!("[{number}/{steps}] {title}  {because}"));
+                self.steps.insert(*number, bar);
             }
-            Event::StepFinished { title, elapsed, .. } => {
-                if let Some(step) = self.step.take() {
+            Event::StepFinished {
+                number,
+                title,
+                elapsed,
+                service,
+                ..
+            } => {
+                if let Some(step) = self.steps.remove(number) {
                     step.finish_and_clear();
                 }
-                for wait in std::mem::take(&mut self.waits).into_values() {
+                let wait = service.as_ref().and_then(|name| self.waits.remove(name));
+                if let Some(wait) = wait {
                     wait.finish_and_clear();
                 }
                 let time = self.style.dim(&words::duration(*elapsed));
                 self.line(&format!("{} {title}  {time}", self.style.done()));
             }
-            Event::Transfer { what, done, total } => {
-                if let Some(step) = &self.step {
+            Event::Transfer {
+                number,
+                what,
+                done,
+                total,
+            } => {
+                if let Some(step) = self.steps.get(number) {
                     let of = total.map(|total| format!(" of {}", words::size(total)));
                     let seconds = step.elapsed().as_secs().max(1);
                     step.set_message(format!(
@@ -127,7 +141,7 @@ impl Live {
 
     /// Clears what moves; what is done stays.
     pub fn finish(&mut self) {
-        if let Some(step) = self.step.take() {
+        for step in std::mem::take(&mut self.steps).into_values() {
             step.finish_and_clear();
         }
         for wait in std::mem::take(&mut self.waits).into_values() {

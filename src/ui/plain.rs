@@ -45,6 +45,7 @@ impl Plain {
                 steps,
                 title,
                 cause,
+                ..
             } => {
                 let because = if with_causes {
                     format!(" ({cause})")
@@ -58,6 +59,7 @@ impl Plain {
                 steps,
                 title,
                 elapsed,
+                ..
             } => {
                 // A short step has been told already.
                 if *elapsed < Duration::from_secs(1) {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
-use toolkit::apply::{ApplyError, Work};
+use toolkit::apply::{ApplyError, NoRecord, Work};
 use toolkit::cli::instance;
 use toolkit::compose::{Condition, Dependency};
 use toolkit::deployment::{self, Context, Definitions, Deployment};
@@ -22,7 +22,7 @@ use toolkit::plan::{self, Plan, UpRequest};
 use toolkit::release::Catalogue;
 use toolkit::settings::{Sources, resolve};
 
-const IMAGES: [&str; 4] = [
+pub const IMAGES: [&str; 4] = [
     "quay.io/sharelatex/git-bridge:6.2.2",
     "quay.io/sharelatex/sharelatex-pro:6.2.2",
     "mongo:8.0",
@@ -30,7 +30,7 @@ const IMAGES: [&str; 4] = [
 ];
 
 /// A deployment with four services below a folder. No server runs in memory, so nothing is probed.
-fn deployment(root: &Path, more: &str) -> Deployment {
+pub fn deployment(root: &Path, more: &str) -> Deployment {
     let rc = format!(
         "EDITION=pro\nOVERLEAF_DATA_PATH=data/overleaf\nOVERLEAF_PORT=58080-58090\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_DATA_PATH=data/redis\nREDIS_IMAGE=redis:7.4\nGIT_BRIDGE_ENABLED=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n{more}"
     );
@@ -58,15 +58,16 @@ fn deployment(root: &Path, more: &str) -> Deployment {
     made
 }
 
-async fn plan_now(engine: &MemoryEngine, deployment: &Deployment) -> (Plan, Observed) {
+pub async fn plan_now(engine: &MemoryEngine, deployment: &Deployment) -> (Plan, Observed) {
     let observed = observe::everything(engine, deployment).await.unwrap();
     let request = UpRequest {
         remove_orphans: true,
+        ..UpRequest::default()
     };
     (plan::up(deployment, &observed, &request), observed)
 }
 
-async fn apply(
+pub async fn apply(
     engine: &MemoryEngine,
     deployment: &Deployment,
     plan: &Plan,
@@ -80,12 +81,13 @@ async fn apply(
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
+        record: &NoRecord,
     };
     work.apply(plan).await?;
     Ok(events.into_inner().unwrap())
 }
 
-fn titles(plan: &Plan) -> Vec<String> {
+pub fn titles(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
         .map(|step| step.action.to_string())
@@ -157,8 +159,8 @@ async fn what_goes_goes_first_and_dependants_before_what_they_need() {
     remove container `mongo`
     create container `mongo`
     start container `mongo`
-    wait until `mongo` is healthy
     create container `sharelatex`
+    wait until `mongo` is healthy
     start container `sharelatex`
     ");
     assert!(
@@ -270,6 +272,7 @@ async fn a_task_that_others_wait_for_runs_once_and_is_done() {
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
+        record: &NoRecord,
     };
     work.await_ready(&["task"]).await.unwrap();
 }
@@ -394,6 +397,18 @@ async fn a_newer_image_under_the_same_name_is_deployed() {
     assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
 }
 
+/// The first steps of a plan and the others, as two plans.
+fn split(plan: &Plan, cut: usize) -> (Plan, Plan) {
+    let (before, after) = plan.steps.split_at(cut);
+    let mut after = after.to_vec();
+    for step in &mut after {
+        let later = step.needs.iter().filter(|need| **need >= cut);
+        step.needs = later.map(|need| need - cut).collect();
+    }
+    let before = before.to_vec();
+    (Plan { steps: before }, Plan { steps: after })
+}
+
 /// The second network may come after the snapshot, and even after the container was made.
 #[tokio::test]
 async fn a_second_network_that_comes_late_stops_nothing() {
@@ -412,26 +427,10 @@ async fn a_second_network_that_comes_late_stops_nothing() {
     };
     for cut in [first - 1, first, first + 1] {
         let engine = MemoryEngine::new(&IMAGES, &[]);
-        let (before, after) = all.steps.split_at(cut);
-        apply(
-            &engine,
-            &deployment,
-            &Plan {
-                steps: before.to_vec(),
-            },
-        )
-        .await
-        .unwrap();
+        let (before, after) = split(&all, cut);
+        apply(&engine, &deployment, &before).await.unwrap();
         engine.create_network(network, &labels).await.unwrap();
-        apply(
-            &engine,
-            &deployment,
-            &Plan {
-                steps: after.to_vec(),
-            },
-        )
-        .await
-        .unwrap();
+        apply(&engine, &deployment, &after).await.unwrap();
         assert_eq!(
             engine.networks(&network.name).await.unwrap().len(),
             1,

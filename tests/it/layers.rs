@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("labels", &[]),
     ("secret", &[]),
     ("event", &[]),
-    ("observed", &[]),
+    ("observed", &["labels"]),
     ("diagnosis", &[]),
     ("servers", &[]),
     ("host", &[]),

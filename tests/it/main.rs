@@ -20,6 +20,7 @@ mod convergence;
 mod docker;
 mod flatten;
 mod golden;
+mod graph;
 mod house;
 mod init;
 mod layers;

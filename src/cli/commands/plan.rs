@@ -1,39 +1,64 @@
 //! `toolkit plan`: what `up` would do.
 
+use std::path::PathBuf;
+
 use super::super::{Session, definitions, error::CommandError, exit, instance};
+use super::up::Scope;
+use crate::host;
 use crate::observe;
 use crate::plan;
+use crate::plan::file::PlanFile;
+use crate::ui;
 
 /// Show what `up` would change, and change nothing
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  toolkit plan\n  toolkit plan --detailed-exitcode   # 0: nothing to do, 4: something is\n  toolkit plan --format json"
+    after_help = "Examples:\n  toolkit plan\n  toolkit plan --tree                # what waits for what\n  toolkit plan --detailed-exitcode   # 0: nothing to do, 4: something is\n  toolkit plan --out change.plan     # for `toolkit apply change.plan`\n  toolkit plan --format json"
 )]
 pub struct Args {
+    #[command(flatten)]
+    scope: Scope,
     /// Exit with 4 when something is to do
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Count containers whose service is gone as something to remove
+    /// Show each step below the one it waits for
     #[arg(long)]
-    remove_orphans: bool,
+    tree: bool,
+    /// Also write the plan into a file, for `toolkit apply`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Shows the plan.
 ///
 /// # Errors
-/// The configuration cannot be used, the engine cannot be asked, or something stands in the way.
+/// The configuration cannot be used, the engine cannot be asked, something stands in the way, or
+/// the file cannot be written.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
+    let deployment = &instance.deployment;
+    let request = args.scope.request(&instance)?;
     definitions::say_not_applied(session, &instance);
     let engine = instance::engine(session, &instance.root).await?;
-    let observed = observe::everything(&engine, &instance.deployment).await?;
-    instance::check(&instance.deployment, &observed)?;
-    let request = plan::UpRequest {
-        remove_orphans: args.remove_orphans,
-    };
-    let plan = plan::up(&instance.deployment, &observed, &request);
-    let shortcomings = instance::shortcomings(&instance.deployment, &observed);
-    instance::show_plan(session, &instance, &plan, &shortcomings);
+    let observed = observe::everything(&engine, deployment).await?;
+    instance::check(deployment, &observed)?;
+    instance::may_pull(deployment, &observed, &request)?;
+    let plan = plan::whole(deployment, &observed, &request);
+    let chosen = plan::chosen(deployment, &request);
+    let mut shortcomings = instance::shortcomings(deployment, &observed);
+    shortcomings.retain(|(service, _)| chosen.contains(service.as_str()));
+    if let Some(out) = &args.out {
+        let file = PlanFile::new(&plan, &request, deployment, &observed);
+        host::write_whole(&session.current_folder.join(out), &file.text(), 0o600)?;
+    }
+    if args.tree && !session.ui.is_json() {
+        let style = session.ui.answer_style();
+        session
+            .ui
+            .answer(&ui::plan::tree(&plan, &shortcomings, style));
+    } else {
+        instance::show_plan(session, &instance, &plan, &shortcomings);
+    }
     Ok(if args.detailed_exitcode && !plan.is_empty() {
         exit::DIFFERENCES
     } else {

@@ -11,6 +11,7 @@ use super::{init, up};
 use crate::engine::Engine;
 use crate::host;
 use crate::observe;
+use crate::plan::UpRequest;
 use crate::seed::{self, Wishes};
 use crate::settings;
 use crate::ui::status;
@@ -69,9 +70,9 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     };
     let wish = up::Wish {
         awaits: true,
-        remove_orphans: false,
+        request: UpRequest::default(),
     };
-    up::converge(session, &loaded, &engine, wish).await?;
+    up::converge(session, &loaded, &engine, &wish).await?;
     if !session.dry_run && !session.ui.is_json() {
         let observed = observe::everything(&engine, &loaded.deployment).await?;
         let now = super::super::now();

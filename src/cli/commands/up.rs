@@ -8,7 +8,9 @@ use super::super::{Session, definitions, error::CommandError, exit, files, insta
 use crate::engine::Engine;
 use crate::host;
 use crate::observe;
+use crate::observed::Observed;
 use crate::plan;
+use crate::plan::{PullWish, UpRequest};
 use crate::settings;
 
 /// Create and start what is configured, and wait until it answers
@@ -17,9 +19,11 @@ use crate::settings;
 /// only what it touches.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  toolkit up                 # bring everything up and wait\n  toolkit up --dry-run       # show what would be done\n  toolkit up -d              # return once the containers are started\n  toolkit up --bundled       # with the bundled servers, where no registry answers"
+    after_help = "Examples:\n  toolkit up                 # bring everything up and wait\n  toolkit up sharelatex      # only that, with what it needs\n  toolkit up --dry-run       # show what would be done\n  toolkit up -d              # return once the containers are started\n  toolkit up --pull always   # look for newer images first\n  toolkit up --bundled       # with the bundled servers, where no registry answers"
 )]
 pub struct Args {
+    #[command(flatten)]
+    scope: Scope,
     /// Return once the containers are started, without waiting until they answer
     #[arg(short, long)]
     detach: bool,
@@ -29,9 +33,57 @@ pub struct Args {
     /// Use the bundled servers: writes BUNDLED_SERVERS=true into config/overleaf.rc
     #[arg(long)]
     bundled: bool,
+}
+
+/// What an `up` and its plan are about.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Scope {
+    /// Services to bring up, with what they need; all when none is named
+    services: Vec<String>,
+    /// Leave what the named services need as it is
+    #[arg(long)]
+    no_deps: bool,
+    /// Make the containers anew, whether they differ or not
+    #[arg(long)]
+    force_recreate: bool,
     /// Remove containers of the project whose service is not configured any more
     #[arg(long)]
     remove_orphans: bool,
+    /// Which images to pull [default: those that are missing, or as pull_policy says]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pull: Option<PullArg>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PullArg {
+    /// All, for newer ones under the same names
+    Always,
+    /// Those that are missing
+    Missing,
+    /// None
+    Never,
+}
+
+impl Scope {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// A service is unknown.
+    pub fn request(&self, instance: &Instance) -> Result<UpRequest, CommandError> {
+        instance::known(instance, &self.services)?;
+        Ok(UpRequest {
+            services: self.services.clone(),
+            no_deps: self.no_deps,
+            force_recreate: self.force_recreate,
+            remove_orphans: self.remove_orphans,
+            pull: match self.pull {
+                None => PullWish::Policy,
+                Some(PullArg::Always) => PullWish::Always,
+                Some(PullArg::Missing) => PullWish::Missing,
+                Some(PullArg::Never) => PullWish::Never,
+            },
+        })
+    }
 }
 
 /// Brings the instance up.
@@ -46,22 +98,23 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         bundle(session, &root, &mut texts)?;
     }
     let instance = instance::from_texts(session, &root, &texts)?;
+    let request = args.scope.request(&instance)?;
     let engine = instance::engine(session, &root).await?;
     let wish = Wish {
         awaits: args.wait || !args.detach,
-        remove_orphans: args.remove_orphans,
+        request,
     };
-    converge(session, &instance, &engine, wish).await?;
+    converge(session, &instance, &engine, &wish).await?;
     Ok(exit::DONE)
 }
 
 /// What an `up` is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Wish {
     /// Whether it waits until every service answers.
     pub awaits: bool,
-    /// Whether containers without a service go.
-    pub remove_orphans: bool,
+    /// What it is about.
+    pub request: UpRequest,
 }
 
 /// Observe, plan, apply, wait, and say where it can be opened.
@@ -73,35 +126,32 @@ pub async fn converge(
     session: &Session,
     instance: &Instance,
     engine: &impl Engine,
-    wish: Wish,
+    wish: &Wish,
 ) -> Result<(), CommandError> {
     let deployment = &instance.deployment;
+    let request = &wish.request;
     definitions::say_not_applied(session, instance);
-    let observed = observe::everything(engine, deployment).await?;
+    let mut observed = observe::everything(engine, deployment).await?;
     instance::check(deployment, &observed)?;
-    let request = plan::UpRequest {
-        remove_orphans: wish.remove_orphans,
-    };
-    let plan = plan::up(deployment, &observed, &request);
-    let shortcomings = instance::shortcomings(deployment, &observed);
+    instance::may_pull(deployment, &observed, request)?;
+    let refresh = plan::pull::refresh(deployment, &observed, request);
+    if !session.dry_run && !refresh.is_empty() {
+        instance::pull_newer(session, instance, engine, &refresh).await?;
+        observed = observe::everything(engine, deployment).await?;
+    }
+    let mut plan = plan::up(deployment, &observed, request);
+    let chosen = plan::chosen(deployment, request);
+    let mut shortcomings = instance::shortcomings(deployment, &observed);
+    shortcomings.retain(|(service, _)| chosen.contains(service.as_str()));
     if session.dry_run {
+        plan.put_before(refresh);
         instance::show_plan(session, instance, &plan, &shortcomings);
         return Ok(());
     }
-    let orphans = plan::orphans(deployment, &observed);
-    if !wish.remove_orphans && !orphans.is_empty() {
-        let names: Vec<String> = orphans
-            .iter()
-            .map(|found| format!("`{}`", found.name))
-            .collect();
-        let names = crate::ui::words::list(&names);
-        let advice = "`toolkit up --remove-orphans` removes it";
-        session
-            .ui
-            .warn(&format!("not configured any more: {names}; {advice}"));
-    }
+    say_orphans(session, instance, &observed, request);
     let is_settled = plan.is_empty() && shortcomings.is_empty();
-    let services = deployment.project.start_order();
+    let services = deployment.project.start_order().into_iter();
+    let services: Vec<&str> = services.filter(|name| chosen.contains(name)).collect();
     let awaits = wish.awaits && !is_settled;
     let then = if awaits {
         Then::AwaitReady(&services)
@@ -109,13 +159,31 @@ pub async fn converge(
         Then::Return
     };
     instance::carry_out(session, "up", instance, engine, &plan, then).await?;
-    let outcome = match (plan.is_empty(), awaits || is_settled) {
-        (true, true) if is_settled => Outcome::Unchanged,
+    let is_unchanged = plan.is_empty() && refresh.is_empty();
+    let outcome = match (is_settled && is_unchanged, awaits || is_settled) {
+        (true, _) => Outcome::Unchanged,
         (_, true) => Outcome::Ready,
         (_, false) => Outcome::Started,
     };
-    summarise(session, instance, plan.is_empty(), outcome);
+    summarise(session, instance, is_unchanged, outcome);
     Ok(())
+}
+
+/// Tells of containers whose service is gone, unless they go.
+fn say_orphans(session: &Session, instance: &Instance, observed: &Observed, request: &UpRequest) {
+    let orphans = plan::orphans(&instance.deployment, observed);
+    if request.remove_orphans || orphans.is_empty() {
+        return;
+    }
+    let names: Vec<String> = orphans
+        .iter()
+        .map(|found| format!("`{}`", found.name))
+        .collect();
+    let names = crate::ui::words::list(&names);
+    let advice = "`toolkit up --remove-orphans` removes it";
+    session
+        .ui
+        .warn(&format!("not configured any more: {names}; {advice}"));
 }
 
 /// How an `up` ended.

@@ -1,0 +1,300 @@
+//! The changes that make a deployment exist and run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::action::Action;
+use super::change::{self, Change, Piece};
+use super::draft::Draft;
+use super::halt;
+use super::start::Starts;
+use super::{DEFAULT_GRACE, Plan, UpRequest, grace, pull};
+use crate::compose::{MountSource, Service};
+use crate::deployment::Deployment;
+use crate::observed::{Container, FolderState, Observed};
+
+/// Containers of the project whose service is not part of the deployment.
+#[must_use]
+pub fn orphans<'a>(deployment: &Deployment, observed: &'a Observed) -> Vec<&'a Container> {
+    let services = &deployment.project.services;
+    observed
+        .containers
+        .iter()
+        .filter(|found| !services.contains_key(&found.service))
+        .collect()
+}
+
+/// The services a request is about.
+#[must_use]
+pub fn chosen<'a>(deployment: &'a Deployment, request: &UpRequest) -> BTreeSet<&'a str> {
+    let services = &deployment.project.services;
+    let named = services
+        .keys()
+        .map(String::as_str)
+        .filter(|name| request.services.is_empty() || request.services.iter().any(|s| s == name));
+    if request.no_deps {
+        named.collect()
+    } else {
+        deployment.project.with_needs(named)
+    }
+}
+
+/// The changes that make the deployment exist and run.
+#[must_use]
+pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> Plan {
+    let project = &deployment.project;
+    let chosen = chosen(deployment, request);
+    let pieces = change::all(deployment, observed, request, &chosen);
+    let mut draft = Draft::default();
+    let ground = ground(&mut draft, deployment, observed, &chosen);
+    // Nothing stops before all that can be missing is there: a pull that fails costs no service.
+    let prepared = ground.all();
+    let mut gone = Gone::default();
+    if request.remove_orphans {
+        for container in orphans(deployment, observed) {
+            let cause = "its service is not configured any more";
+            let at = halt::remove(&mut draft, container, DEFAULT_GRACE, cause, &prepared);
+            gone.note(container, at);
+        }
+    }
+    // Those that depend on others go first: the application still reaches mongo and redis while it
+    // flushes.
+    for piece in pieces.iter().rev() {
+        let Some(old) = piece.found else { continue };
+        let grace = grace(project, piece.service);
+        let mut needs = prepared.clone();
+        needs.extend(gone.dependants(project, piece.service));
+        let at = match &piece.change {
+            Change::Recreate { cause } | Change::Remove { cause } => {
+                halt::remove(&mut draft, old, grace, cause, &needs)
+            }
+            Change::Restart { cause } => halt::halt(&mut draft, old, grace, cause, &needs),
+            _ => continue,
+        };
+        gone.note(old, at);
+    }
+    let mut starts = Starts::new(deployment, observed, !request.no_deps);
+    for piece in &pieces {
+        let Some(cause) = piece.change.cause() else {
+            continue;
+        };
+        if matches!(piece.change, Change::Remove { .. }) {
+            continue;
+        }
+        let Some(definition) = project.services.get(piece.service) else {
+            continue;
+        };
+        let mut needs: Vec<usize> = gone.hindering(piece, definition);
+        if piece.change.is_new() {
+            needs.extend(ground.of(definition));
+            for host in project.sharing(piece.service) {
+                needs.extend(starts.started(host));
+            }
+            let action = Action::CreateContainer {
+                service: piece.service.to_owned(),
+                name: piece.name.clone(),
+                number: piece.number,
+            };
+            let made = draft.push(action, cause, ground_and_own(&needs, piece, &gone));
+            needs.push(made);
+        }
+        starts.push(&mut draft, piece.service, &piece.name, cause, needs);
+    }
+    starts.initiate_what_lacks_it(&mut draft, &chosen);
+    draft.finish()
+}
+
+/// The changes of an `up` that begins with looking for newer images, as far as they can be told
+/// before that is done.
+#[must_use]
+pub fn whole(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> Plan {
+    let mut plan = up(deployment, observed, request);
+    plan.put_before(pull::refresh(deployment, observed, request));
+    plan
+}
+
+/// A container can be made while others still hold its ports; only its own name must be free.
+fn ground_and_own(needs: &[usize], piece: &Piece<'_>, gone: &Gone) -> Vec<usize> {
+    let own = piece.found.and_then(|found| gone.by_name.get(&found.name));
+    let foreign: BTreeSet<usize> = gone.by_name.values().copied().collect();
+    let ground = needs.iter().copied().filter(|need| !foreign.contains(need));
+    ground.chain(own.copied()).collect()
+}
+
+/// The steps that bring what containers stand on, by what they bring.
+#[derive(Default)]
+struct Ground {
+    folders: Vec<(PathBuf, usize)>,
+    images: Vec<(String, usize)>,
+    networks: BTreeMap<String, usize>,
+    volumes: BTreeMap<String, usize>,
+    others: Vec<usize>,
+}
+
+impl Ground {
+    fn all(&self) -> Vec<usize> {
+        let mut all = self.others.clone();
+        all.extend(self.folders.iter().map(|(_, at)| *at));
+        all.extend(self.images.iter().map(|(_, at)| *at));
+        all.extend(self.networks.values().chain(self.volumes.values()));
+        all
+    }
+
+    /// The steps that a container of this definition needs.
+    fn of(&self, service: &Service) -> Vec<usize> {
+        let mut needs = self.others.clone();
+        let images = self.images.iter();
+        needs.extend(
+            images
+                .filter(|(image, _)| *image == service.image)
+                .map(|(_, at)| *at),
+        );
+        needs.extend(
+            service
+                .networks
+                .keys()
+                .filter_map(|key| self.networks.get(key)),
+        );
+        for mount in &service.volumes {
+            match &mount.source {
+                MountSource::Bind { path, .. } => {
+                    let folders = self.folders.iter();
+                    let touched = folders.filter(|(folder, _)| touches(folder, path));
+                    needs.extend(touched.map(|(_, at)| *at));
+                }
+                MountSource::Volume(Some(key)) => needs.extend(self.volumes.get(key)),
+                _ => {}
+            }
+        }
+        needs
+    }
+}
+
+/// Whether one of two paths lies within the other.
+fn touches(folder: &Path, path: &str) -> bool {
+    folder.starts_with(path) || Path::new(path).starts_with(folder)
+}
+
+fn mounts(service: &Service, folder: &Path) -> bool {
+    service.volumes.iter().any(
+        |mount| matches!(&mount.source, MountSource::Bind { path, .. } if touches(folder, path)),
+    )
+}
+
+fn ground(
+    draft: &mut Draft,
+    deployment: &Deployment,
+    observed: &Observed,
+    chosen: &BTreeSet<&str>,
+) -> Ground {
+    let mut ground = Ground::default();
+    let services = &deployment.project.services;
+    for folder in &deployment.folders {
+        let mut users = services
+            .iter()
+            .filter(|(_, service)| mounts(service, &folder.path));
+        let is_used = users.any(|(name, _)| chosen.contains(name.as_str()));
+        if is_used && observed.folders.get(&folder.path) == Some(&FolderState::Missing) {
+            let action = Action::CreateFolder {
+                path: folder.path.clone(),
+                owner: folder.owner,
+            };
+            let cause = format!("{} names it and it is missing", folder.setting);
+            let at = draft.push(action, cause, []);
+            ground.folders.push((folder.path.clone(), at));
+        }
+    }
+    ground.images = pull::missing(draft, deployment, observed, chosen);
+    let services = services
+        .iter()
+        .filter(|(name, _)| chosen.contains(name.as_str()));
+    let used: BTreeSet<&String> = services
+        .flat_map(|(_, service)| service.networks.keys())
+        .collect();
+    for (key, network) in &deployment.project.networks {
+        let exists = observed
+            .networks
+            .get(&network.name)
+            .is_some_and(|found| !found.is_empty());
+        if !network.external && !exists && used.contains(key) {
+            let action = Action::CreateNetwork {
+                key: key.clone(),
+                name: network.name.clone(),
+            };
+            let at = draft.push(action, "it does not exist", []);
+            ground.networks.insert(key.clone(), at);
+        }
+        for surplus in observed.surplus_networks(&network.name) {
+            let (name, id) = (surplus.name.clone(), surplus.id.clone());
+            let cause = "an interrupted run left it beside another one of the same name";
+            let at = draft.push(Action::RemoveNetwork { name, id }, cause, []);
+            ground.others.push(at);
+        }
+    }
+    ground
+}
+
+/// The steps that end what is in the way of something else.
+#[derive(Default)]
+struct Gone {
+    by_service: BTreeMap<String, Vec<usize>>,
+    by_name: BTreeMap<String, usize>,
+    ports: Vec<(u16, usize)>,
+}
+
+impl Gone {
+    fn note(&mut self, container: &Container, at: usize) {
+        let of_service = self.by_service.entry(container.service.clone());
+        of_service.or_default().push(at);
+        self.by_name.insert(container.name.clone(), at);
+        let ports = container.ports.iter().map(|port| (port.host_port, at));
+        self.ports.extend(ports);
+    }
+
+    /// The ends of those that depend on a service.
+    fn dependants(&self, project: &crate::compose::Project, service: &str) -> Vec<usize> {
+        let needs = |name: &String| {
+            let definition = project.services.get(name);
+            definition.is_some_and(|found| found.depends_on.contains_key(service))
+        };
+        let all = self.by_service.iter().filter(|(name, _)| needs(name));
+        all.flat_map(|(_, steps)| steps).copied().collect()
+    }
+
+    /// The ends that a start has to come after: of its own predecessor, and of whoever holds a port
+    /// or an address that it needs.
+    fn hindering(&self, piece: &Piece<'_>, definition: &Service) -> Vec<usize> {
+        let has_address = definition.networks.values().any(|place| {
+            ["ipv4_address", "ipv6_address"]
+                .iter()
+                .any(|key| place.rest.contains_key(*key))
+        });
+        if has_address {
+            return self.by_name.values().copied().collect();
+        }
+        let wanted: Vec<(u16, u16)> = definition
+            .ports
+            .iter()
+            .filter_map(|port| range(port.published.as_deref()?))
+            .collect();
+        let holds = |port: &u16| {
+            wanted
+                .iter()
+                .any(|(first, last)| (first..=last).contains(&port))
+        };
+        let mut needs: Vec<usize> = self
+            .ports
+            .iter()
+            .filter(|(port, _)| holds(port))
+            .map(|(_, at)| *at)
+            .collect();
+        needs.extend(piece.found.and_then(|found| self.by_name.get(&found.name)));
+        needs
+    }
+}
+
+/// `8080` or `8080-8090` as first and last port.
+fn range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some((first.parse().ok()?, last.parse().ok()?))
+}

@@ -1,0 +1,374 @@
+//! The plan as a graph: what waits for what, what goes on at once, and what a request chooses.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::json;
+use toolkit::apply::{ApplyError, NoRecord, Record, Work};
+use toolkit::compose::Dependency;
+use toolkit::deployment::Deployment;
+use toolkit::engine::memory::MemoryEngine;
+use toolkit::event::Event;
+use toolkit::host::HostError;
+use toolkit::host::interrupt::Interrupt;
+use toolkit::observe;
+use toolkit::observed::Observed;
+use toolkit::plan::file::PlanFile;
+use toolkit::plan::{self, Action, Plan, PullWish, UpRequest};
+use toolkit::ui;
+
+use super::convergence::{IMAGES, apply, deployment, plan_now, titles};
+
+async fn observe(engine: &MemoryEngine, deployment: &Deployment) -> Observed {
+    observe::everything(engine, deployment).await.unwrap()
+}
+
+/// A deployment that runs on an engine in memory.
+async fn running(root: &Path) -> (MemoryEngine, Deployment) {
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(root, "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    (engine, deployment)
+}
+
+fn position(plan: &Plan, title: &str) -> usize {
+    let found = titles(plan).iter().position(|other| other == title);
+    found.expect(title)
+}
+
+/// Whether one step has to wait for another, directly or not.
+fn waits_for(plan: &Plan, later: usize, earlier: usize) -> bool {
+    let needs = &plan.steps[later].needs;
+    needs.contains(&earlier) || needs.iter().any(|need| waits_for(plan, *need, earlier))
+}
+
+#[tokio::test]
+async fn independent_steps_do_not_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&[], &IMAGES);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    assert!(plan.is_ordered());
+    let at = |title: &str| position(&plan, title);
+    let (mongo, redis) = (
+        at("create container `mongo`"),
+        at("create container `redis`"),
+    );
+    let pull = |image: &str| at(&format!("pull image `{image}`"));
+    assert!(waits_for(&plan, mongo, pull("mongo:8.0")));
+    assert!(!waits_for(&plan, mongo, pull("redis:7.4")));
+    assert!(!waits_for(&plan, redis, mongo));
+    assert!(plan.steps[pull("mongo:8.0")].needs.is_empty());
+    let application = at("start container `sharelatex`");
+    assert!(waits_for(
+        &plan,
+        application,
+        at("wait until `mongo` is healthy")
+    ));
+    assert!(waits_for(&plan, application, at("start container `redis`")));
+    assert!(!waits_for(
+        &plan,
+        at("create container `sharelatex`"),
+        redis
+    ));
+}
+
+#[tokio::test]
+async fn a_tree_shows_what_waits_for_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, _) = running(folder.path()).await;
+    let new = deployment(folder.path(), "MONGO_VERSION=9.0\n");
+    let (plan, _) = plan_now(&engine, &new).await;
+    let style = ui::words::Style {
+        color: false,
+        unicode: true,
+    };
+    insta::assert_snapshot!(ui::plan::tree(&plan, &[], style));
+    insta::assert_snapshot!(format!("{:#}", ui::plan::value(&plan, &[])));
+}
+
+/// Writes down the order of intents and ends.
+#[derive(Default)]
+struct Notes(Mutex<Vec<(&'static str, usize)>>);
+
+impl Record for Notes {
+    fn intent(&self, step: usize) -> Result<(), HostError> {
+        self.0.lock().unwrap().push(("intent", step));
+        Ok(())
+    }
+
+    fn done(&self, step: usize) -> Result<(), HostError> {
+        self.0.lock().unwrap().push(("done", step));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_step_is_recorded_before_and_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let notes = Notes::default();
+    let work = Work {
+        engine: &engine,
+        deployment: &deployment,
+        reporter: &|_| {},
+        interrupt: &Interrupt::never(),
+        patience: Duration::from_secs(20),
+        program: Path::new("/nonexistent"),
+        record: &notes,
+    };
+    work.apply(&plan).await.unwrap();
+    let notes = notes.0.into_inner().unwrap();
+    let at = |note: (&'static str, usize)| notes.iter().position(|other| *other == note).unwrap();
+    for (number, step) in plan.steps.iter().enumerate() {
+        assert!(at(("intent", number)) < at(("done", number)));
+        for need in &step.needs {
+            assert!(
+                at(("done", *need)) < at(("intent", number)),
+                "{number} needs {need}"
+            );
+        }
+    }
+    assert_eq!(notes.len(), 2 * plan.steps.len());
+}
+
+#[tokio::test]
+async fn after_a_failure_nothing_new_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES[..3], &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let events = Mutex::new(Vec::new());
+    let reporter = |event| events.lock().unwrap().push(event);
+    let work = Work {
+        engine: &engine,
+        deployment: &deployment,
+        reporter: &reporter,
+        interrupt: &Interrupt::never(),
+        patience: Duration::from_secs(20),
+        program: Path::new("/nonexistent"),
+        record: &NoRecord,
+    };
+    // redis:7.4 is neither here nor in the registry.
+    let error = work.apply(&plan).await.unwrap_err();
+    let ApplyError::Step { title, done, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(title, "pull image `redis:7.4`");
+    let events = events.into_inner().unwrap();
+    let finished = |event: &&Event| matches!(event, Event::StepFinished { .. });
+    assert_eq!(events.iter().filter(finished).count(), done);
+    let begun_late = events.iter().any(|event| {
+        matches!(event, Event::StepStarted { title, .. } if title == "start container `mongo`")
+    });
+    assert!(!begun_late, "{events:?}");
+}
+
+#[tokio::test]
+async fn only_named_services_and_what_they_need_come_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let mut deployment = deployment(folder.path(), "");
+    let mut aside = deployment.project.services["redis"].clone();
+    (aside.container_name, aside.ports) = (None, Vec::new());
+    let services = &mut deployment.project.services;
+    services.insert("aside".to_owned(), aside);
+    services.get_mut("redis").unwrap().depends_on.insert(
+        "mongo".to_owned(),
+        Dependency {
+            condition: toolkit::compose::Condition::Started,
+            restart: false,
+            required: true,
+        },
+    );
+    let observed = observe(&engine, &deployment).await;
+    let request = UpRequest {
+        services: vec!["redis".to_owned()],
+        ..UpRequest::default()
+    };
+    let created = |plan: &Plan| -> Vec<String> {
+        let all = titles(plan).into_iter();
+        all.filter(|title| title.starts_with("create container"))
+            .collect()
+    };
+    let plan = plan::up(&deployment, &observed, &request);
+    assert_eq!(
+        created(&plan),
+        ["create container `mongo`", "create container `redis`"]
+    );
+    let request = UpRequest {
+        no_deps: true,
+        ..request
+    };
+    let plan = plan::up(&deployment, &observed, &request);
+    assert_eq!(created(&plan), ["create container `redis`"]);
+    assert!(!titles(&plan).iter().any(|title| title.contains("mongo")));
+}
+
+#[tokio::test]
+async fn a_forced_recreation_is_about_the_named_services_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, deployment) = running(folder.path()).await;
+    let observed = observe(&engine, &deployment).await;
+    let request = UpRequest {
+        services: vec!["redis".to_owned()],
+        force_recreate: true,
+        ..UpRequest::default()
+    };
+    let plan = plan::up(&deployment, &observed, &request);
+    let of_redis = |step: &plan::Step| step.action.service() == Some("redis");
+    assert!(
+        !plan.is_empty() && plan.steps.iter().all(of_redis),
+        "{:?}",
+        titles(&plan)
+    );
+    assert_eq!(plan.steps[0].cause, "--force-recreate asks for it");
+}
+
+#[tokio::test]
+async fn a_service_runs_as_often_as_its_scale_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let mut deployment = deployment(folder.path(), "");
+    let mut worker = deployment.project.services["redis"].clone();
+    (worker.container_name, worker.ports) = (None, Vec::new());
+    worker.rest.insert("scale".to_owned(), json!(3));
+    deployment
+        .project
+        .services
+        .insert("worker".to_owned(), worker);
+    let names = async |deployment: &Deployment| -> Vec<String> {
+        let observed = observe(&engine, deployment).await;
+        let found = observed.containers_of("worker").into_iter();
+        found.map(|container| container.name.clone()).collect()
+    };
+    for (scale, expected) in [
+        (
+            3,
+            &[
+                "overleaf-worker-1",
+                "overleaf-worker-2",
+                "overleaf-worker-3",
+            ][..],
+        ),
+        (1, &["overleaf-worker-1"]),
+        (2, &["overleaf-worker-1", "overleaf-worker-2"]),
+        (0, &[]),
+    ] {
+        let worker = deployment.project.services.get_mut("worker").unwrap();
+        worker.rest.insert("scale".to_owned(), json!(scale));
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        apply(&engine, &deployment, &plan).await.unwrap();
+        assert_eq!(names(&deployment).await, expected, "scale {scale}");
+        assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+    }
+}
+
+#[tokio::test]
+async fn what_depends_with_restart_restarts_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, mut deployment) = running(folder.path()).await;
+    let services = &mut deployment.project.services;
+    let application = services.get_mut("sharelatex").unwrap();
+    application.depends_on.get_mut("redis").unwrap().restart = true;
+    services.get_mut("redis").unwrap().hostname = Some("other".to_owned());
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let at = |title: &str| position(&plan, title);
+    let (stop, start) = (
+        at("stop container `sharelatex`"),
+        at("start container `sharelatex`"),
+    );
+    assert!(waits_for(&plan, at("stop container `redis`"), stop));
+    assert!(waits_for(&plan, start, at("start container `redis`")));
+    assert!(!titles(&plan).contains(&"remove container `sharelatex`".to_owned()));
+    apply(&engine, &deployment, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+}
+
+#[tokio::test]
+async fn pull_policies_decide_which_images_are_pulled() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES[..3], &IMAGES);
+    let mut deployment = deployment(folder.path(), "");
+    let observed = observe(&engine, &deployment).await;
+    let pulled = |plan: &Plan| -> Vec<String> {
+        let steps = plan.steps.iter();
+        steps
+            .filter_map(|step| match &step.action {
+                Action::PullImage { reference } => Some(reference.clone()),
+                _ => None,
+            })
+            .collect()
+    };
+    let request = |pull| UpRequest {
+        pull,
+        ..UpRequest::default()
+    };
+    let whole = |pull| plan::whole(&deployment, &observed, &request(pull));
+    assert_eq!(pulled(&whole(PullWish::Policy)), ["redis:7.4"]);
+    assert_eq!(pulled(&whole(PullWish::Always)).len(), 4);
+    let refused = plan::pull::refused(&deployment, &observed, &request(PullWish::Never));
+    assert_eq!(refused, [("redis".to_owned(), "redis:7.4".to_owned())]);
+    let mongo = deployment.project.services.get_mut("mongo").unwrap();
+    mongo.rest.insert("pull_policy".to_owned(), json!("always"));
+    let plan = plan::whole(&deployment, &observed, &request(PullWish::Policy));
+    assert_eq!(pulled(&plan), ["mongo:8.0", "redis:7.4"]);
+    assert!(plan.is_ordered());
+    let plan = plan::whole(&deployment, &observed, &request(PullWish::Missing));
+    assert_eq!(pulled(&plan), ["redis:7.4"]);
+}
+
+#[tokio::test]
+async fn a_plan_file_tells_what_has_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let request = UpRequest {
+        remove_orphans: true,
+        ..UpRequest::default()
+    };
+    let file = async |deployment: &Deployment| {
+        let observed = observe(&engine, deployment).await;
+        let plan = plan::whole(deployment, &observed, &request);
+        (PlanFile::new(&plan, &request, deployment, &observed), plan)
+    };
+    let (saved, plan) = file(&deployment).await;
+    let text = saved.text();
+    assert!(
+        !text.contains("0123456789abcdef"),
+        "a secret is in the file"
+    );
+    let read = PlanFile::read(&text).unwrap();
+    assert_eq!(read.request(), request);
+    assert_eq!(read.moved(&file(&deployment).await.0), [] as [String; 0]);
+    let other = super::convergence::deployment(folder.path(), "REDIS_AOF_PERSISTENCE=true\n");
+    assert_eq!(
+        read.moved(&file(&other).await.0),
+        ["the configuration has changed"]
+    );
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let moved = read.moved(&file(&deployment).await.0);
+    assert!(
+        moved.contains(&"container `redis` is new".to_owned()),
+        "{moved:?}"
+    );
+    let (saved, _) = file(&deployment).await;
+    engine.replace_image("redis:7.4");
+    let moved = saved.moved(&file(&deployment).await.0);
+    assert!(moved[0].starts_with("image `redis:7.4` was "), "{moved:?}");
+    for (text, expected) in [
+        ("{}", "its form is `none`"),
+        (
+            "{\"schema\":\"toolkit.plan-file/v9\"}",
+            "its form is `toolkit.plan-file/v9`",
+        ),
+        ("not JSON", "it is not a plan file"),
+    ] {
+        let error = PlanFile::read(text).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
