@@ -7,6 +7,7 @@
 )]
 
 pub mod bash;
+pub mod durable;
 pub mod interrupt;
 pub mod lock;
 pub mod ports;

@@ -16,6 +16,7 @@
 //!    [`observed`].
 //! 6. [`plan`] compares desired and observed: pure, deterministic, each step with its cause.
 //! 7. [`apply`] carries a plan out and reports [`event`]s; [`diagnosis`] knows what failures mean.
+//!    [`journal`] keeps what a run intends and has done, for the case that it is killed.
 //! 8. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
@@ -58,6 +59,7 @@ pub mod event;
 pub mod host;
 pub mod image;
 pub mod interpolation;
+pub mod journal;
 pub mod labels;
 pub mod lint;
 pub mod observe;

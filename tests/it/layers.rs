@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::sandbox::{files, project};
 
 /// Each module with the modules it may use.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     ("interpolation", &[]),
     ("image", &[]),
     ("labels", &[]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("servers", &[]),
     ("host", &[]),
     ("release", &[]),
+    ("journal", &["host"]),
     ("compose", &["interpolation"]),
     ("settings", &["image", "interpolation", "release", "secret"]),
     ("lint", &["image", "release", "settings"]),

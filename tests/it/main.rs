@@ -23,6 +23,7 @@ mod golden;
 mod graph;
 mod house;
 mod init;
+mod journal;
 mod layers;
 mod lint;
 mod migrate;

@@ -1,0 +1,244 @@
+//! The journal of the operation that is going on: what it intends and what is done, each on the
+//! disk before the work goes on.
+//!
+//! `.toolkit/journal` holds one operation. It is there from before the first change until the
+//! operation has ended in order, well or not; then it becomes `.toolkit/journal.last`. A run that
+//! finds one knows that an earlier run was killed. Knows nothing of plans or the engine.
+
+mod file;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use thiserror::Error;
+use time::format_description::well_known::Rfc3339;
+
+use crate::host;
+use crate::host::HostError;
+use crate::host::durable;
+use crate::host::durable::AppendFile;
+use file::Record;
+
+pub use file::{Existing, Operation, Outcome};
+
+/// The version of the format that this program writes and the newest that it reads.
+pub const FORMAT: u64 = 1;
+
+/// Characters of the random part of an identifier.
+const RANDOM: usize = 6;
+
+/// Why a journal cannot be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A newer program wrote it.
+    #[error("`{}` has the format {found}, and this program reads up to {FORMAT}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+    },
+    /// A whole line of it is no record.
+    #[error("line {line} of `{}` is not a record", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// An operation that an earlier run did not end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unfinished {
+    /// What it is.
+    pub operation: Operation,
+    /// Steps that were begun and not known to be done, from 0 and in the order of their beginning.
+    pub begun: Vec<usize>,
+    /// Steps that are done.
+    pub done: Vec<usize>,
+    /// How it ended, `None` when it was killed.
+    pub outcome: Option<Outcome>,
+}
+
+/// A new identifier of an operation: the time, so that identifiers sort, and something random.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn new_id() -> Result<String, HostError> {
+    let time = stamp().replace(['-', ':'], "");
+    let random: String = host::new_secret()?.chars().take(RANDOM).collect();
+    Ok(format!("{time}-{random}"))
+}
+
+fn stamp() -> String {
+    let now = host::now().truncate_to_second();
+    now.format(&Rfc3339).unwrap_or_default()
+}
+
+fn current(state: &Path) -> PathBuf {
+    state.join("journal")
+}
+
+fn previous(state: &Path) -> PathBuf {
+    state.join("journal.last")
+}
+
+/// The journal of the running operation. Its calls may come from several tasks at once.
+#[derive(Debug)]
+pub struct Journal {
+    file: Mutex<AppendFile>,
+    state: PathBuf,
+}
+
+impl Journal {
+    /// Begins an operation. The state folder exists and its lock is held. Where an unfinished
+    /// operation is there, the new one takes its place and inherits what stood before it.
+    ///
+    /// # Errors
+    /// It cannot be written; nothing may be changed then.
+    pub fn begin(state: &Path, operation: &Operation) -> Result<Self, JournalError> {
+        let mut operation = operation.clone();
+        if let Some(earlier) = unfinished(state)? {
+            operation.before = earlier.operation.before;
+            operation.follows = Some(earlier.operation.id);
+        }
+        let first = Record::Begin {
+            format: FORMAT,
+            operation,
+        };
+        let file = AppendFile::create(&current(state), &first.line())?;
+        Ok(Self {
+            file: Mutex::new(file),
+            state: state.to_path_buf(),
+        })
+    }
+
+    fn add(&self, record: &Record) -> Result<(), HostError> {
+        let line = record.line();
+        // The file is right after a panic elsewhere: a line is added whole or not at all.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.append(&line)
+    }
+
+    /// A step, from 0, is about to change something.
+    ///
+    /// # Errors
+    /// It cannot be written; the step may not be carried out then.
+    pub fn intent(&self, step: usize) -> Result<(), HostError> {
+        let at = stamp();
+        self.add(&Record::Intent { step, at })
+    }
+
+    /// A step is done.
+    ///
+    /// # Errors
+    /// It cannot be written; the step then counts as not done.
+    pub fn done(&self, step: usize) -> Result<(), HostError> {
+        let at = stamp();
+        self.add(&Record::Done { step, at })
+    }
+
+    /// A step failed; the text says why, without secrets.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn failed(&self, step: usize, text: &str) -> Result<(), HostError> {
+        let (at, text) = (stamp(), text.to_owned());
+        self.add(&Record::Failed { step, at, text })
+    }
+
+    /// Ends the operation in order, well or not.
+    ///
+    /// # Errors
+    /// It cannot be written; the operation then counts as unfinished.
+    pub fn close(self, outcome: Outcome) -> Result<(), HostError> {
+        let at = stamp();
+        self.add(&Record::Close { outcome, at })?;
+        durable::rename(&current(&self.state), &previous(&self.state))
+    }
+}
+
+/// The operation that an earlier run did not end, if there is one. With the lock held, it is not
+/// one that is still going on.
+///
+/// # Errors
+/// The journal cannot be read, is damaged, or a newer program wrote it.
+pub fn unfinished(state: &Path) -> Result<Option<Unfinished>, JournalError> {
+    let found = read(&current(state))?;
+    Ok(found.filter(|found| found.outcome.is_none()))
+}
+
+/// The last operation that ended in order and not well, if nothing came after it.
+///
+/// # Errors
+/// As for [`unfinished`].
+pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
+    let current = read(&current(state))?;
+    let found = match current {
+        Some(current) => Some(current),
+        None => read(&previous(state))?,
+    };
+    Ok(found.filter(|found| matches!(&found.outcome, Some(outcome) if *outcome != Outcome::Done)))
+}
+
+/// Closes the journal of an operation that is known to be settled, such as by a rollback that had
+/// nothing to do.
+///
+/// # Errors
+/// The file cannot be moved.
+pub fn settle(state: &Path, outcome: Outcome) -> Result<(), JournalError> {
+    let path = current(state);
+    if !host::exists(&path) {
+        return Ok(());
+    }
+    let mut file = AppendFile::open(&path)?;
+    let at = stamp();
+    file.append(&Record::Close { outcome, at }.line())?;
+    Ok(durable::rename(&path, &previous(state))?)
+}
+
+fn read(path: &Path) -> Result<Option<Unfinished>, JournalError> {
+    let Some(lines) = durable::whole_lines(path)? else {
+        return Ok(None);
+    };
+    let mut found: Option<Unfinished> = None;
+    for (at, text) in lines.iter().enumerate() {
+        let damaged = || JournalError::Damaged {
+            path: path.to_path_buf(),
+            line: at + 1,
+        };
+        let record = Record::read(text).map_err(|newer| match newer {
+            Some(found) => JournalError::Newer {
+                path: path.to_path_buf(),
+                found,
+            },
+            None => damaged(),
+        })?;
+        match (record, &mut found) {
+            (Record::Begin { operation, .. }, None) => {
+                found = Some(Unfinished {
+                    operation,
+                    begun: Vec::new(),
+                    done: Vec::new(),
+                    outcome: None,
+                });
+            }
+            (Record::Intent { step, .. }, Some(found)) => found.begun.push(step),
+            (Record::Done { step, .. }, Some(found)) => {
+                found.begun.retain(|begun| *begun != step);
+                found.done.push(step);
+            }
+            (Record::Failed { .. }, Some(_)) => {}
+            (Record::Close { outcome, .. }, Some(found)) => found.outcome = Some(outcome),
+            _ => return Err(damaged()),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;
