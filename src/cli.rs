@@ -7,13 +7,15 @@ pub mod error;
 pub mod exit;
 pub mod files;
 pub mod instance;
+pub mod operation;
 pub mod question;
+pub mod unfinished;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -24,6 +26,8 @@ use time::UtcOffset;
 use crate::compose::SpecDuration;
 use crate::host;
 use crate::host::interrupt::Interrupt;
+use crate::host::lock::Told;
+use crate::settings::disclosure;
 use crate::ui::{Color, Format, Manners, Progress, Ui};
 use error::CommandError;
 
@@ -58,6 +62,10 @@ enum Command {
     Start(commands::start::Args),
     Restart(commands::restart::Args),
     Down(commands::down::Args),
+    Resume(commands::resume::Args),
+    Rollback(commands::rollback::Args),
+    Drift(commands::drift::Args),
+    History(commands::history::Args),
     Compose(commands::compose::Args),
     Config(commands::config::Args),
     #[command(hide = true)]
@@ -178,6 +186,71 @@ pub struct Session {
     pub timeout: Duration,
     /// Whether a plan is being carried out, which then answers Ctrl-C itself.
     pub works: AtomicBool,
+    /// What was typed, the name of the program first.
+    pub arguments: Vec<String>,
+    /// Whether the command goes on with an unfinished operation.
+    pub resumes: bool,
+    /// What those are told who wait for the lock, once this run holds it.
+    pub told: OnceLock<Arc<Told>>,
+}
+
+impl Session {
+    /// What was typed, without secrets. The commands that take one as an argument are named only.
+    #[must_use]
+    pub fn shown_arguments(&self) -> Vec<String> {
+        let mut shown: Vec<String> = Vec::new();
+        let mut left = usize::MAX;
+        for word in &self.arguments {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+            if word == "config" {
+                left = 1;
+            }
+            shown.push(disclosure::without_passwords(word));
+        }
+        if let Some(program) = shown.first_mut() {
+            "toolkit".clone_into(program);
+        }
+        shown
+    }
+
+    /// What was typed as one line, without secrets.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        self.shown_arguments().join(" ")
+    }
+
+    /// The session in which an unfinished operation of the instance goes on.
+    fn resumed(&self, root: &Path, current_folder: PathBuf, arguments: Vec<String>) -> Self {
+        Self {
+            ui: self.ui.clone(),
+            root: Some(root.to_path_buf()),
+            current_folder,
+            docker_host: self.docker_host.clone(),
+            no_input: self.no_input,
+            yes: self.yes,
+            dry_run: self.dry_run,
+            yaml: false,
+            lock_wait: self.lock_wait,
+            timeout: self.timeout,
+            works: AtomicBool::new(false),
+            arguments,
+            resumes: true,
+            told: OnceLock::new(),
+        }
+    }
+}
+
+/// Runs a command with other arguments; `None` when they are none of this program, or ask for
+/// `resume`, which would not end.
+fn run_again(arguments: &[String], session: &Session) -> Option<Result<u8, CommandError>> {
+    let cli = parse(arguments.iter().map(OsString::from).collect()).ok()?;
+    match cli.command {
+        Command::Resume(_) => None,
+        command => Some(dispatch(&command, session)),
+    }
 }
 
 /// Runs the program with the arguments and the environment of the process.
@@ -194,6 +267,10 @@ pub fn main() -> ExitCode {
 static LOCAL_OFFSET: OnceLock<UtcOffset> = OnceLock::new();
 
 fn run(arguments: Vec<OsString>) -> u8 {
+    let typed = arguments.iter();
+    let typed: Vec<String> = typed
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -206,7 +283,7 @@ fn run(arguments: Vec<OsString>) -> u8 {
             };
         }
     };
-    let session = match session(&cli.global) {
+    let session = match session(&cli.global, typed) {
         Ok(session) => session,
         Err(error) => {
             Ui::new(Manners::default()).fail(&error.failure);
@@ -237,7 +314,7 @@ pub fn command() -> clap::Command {
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-fn session(global: &GlobalArgs) -> Result<Session, CommandError> {
+fn session(global: &GlobalArgs, arguments: Vec<String>) -> Result<Session, CommandError> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
@@ -278,6 +355,9 @@ fn session(global: &GlobalArgs) -> Result<Session, CommandError> {
         lock_wait: global.lock_wait.0,
         timeout: global.timeout.0,
         works: AtomicBool::new(false),
+        arguments,
+        resumes: false,
+        told: OnceLock::new(),
     })
 }
 
@@ -352,6 +432,10 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
         Command::Start(args) => wait(session, commands::start::run(args, session)),
         Command::Restart(args) => wait(session, commands::restart::run(args, session)),
         Command::Down(args) => wait(session, commands::down::run(args, session)),
+        Command::Resume(args) => commands::resume::run(args, session),
+        Command::Rollback(args) => wait(session, commands::rollback::run(args, session)),
+        Command::Drift(args) => wait(session, commands::drift::run(args, session)),
+        Command::History(args) => commands::history::run(args, session),
         Command::Compose(args) => commands::compose::run(args, session),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::RenameRcVars(_) => {
@@ -375,7 +459,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
 }
 
 /// The state folder of an instance.
-fn state_folder(root: &std::path::Path) -> PathBuf {
+fn state_folder(root: &Path) -> PathBuf {
     root.join(".toolkit")
 }
 

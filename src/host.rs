@@ -8,16 +8,18 @@
 
 pub mod bash;
 pub mod durable;
+pub mod identity;
 pub mod interrupt;
 pub mod lock;
 pub mod ports;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -392,6 +394,53 @@ pub fn new_secret() -> Result<String, HostError> {
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a file holds, in a form that can be kept and compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// SHA-256 of its first [`MOST_HASHED`] bytes, in hexadecimal digits.
+    pub sha256: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// When it was last changed, or put at its path; setting its own times back does not hide that.
+    pub modified: Option<OffsetDateTime>,
+}
+
+/// Bytes of a file that its fingerprint covers. What a service is configured by is smaller.
+pub const MOST_HASHED: u64 = 16 * 1024 * 1024;
+
+/// What a file holds; `None` when there is no file at the path.
+///
+/// # Errors
+/// It cannot be read.
+pub fn fingerprint(path: &Path) -> Result<Option<Fingerprint>, HostError> {
+    let failed = |source| HostError::file("read", path, source);
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => metadata,
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => return Ok(None),
+    };
+    let mut hash = Sha256::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    let mut reader = io::BufReader::new(file.take(MOST_HASHED));
+    loop {
+        let block = reader.fill_buf().map_err(failed)?;
+        if block.is_empty() {
+            break;
+        }
+        hash.update(block);
+        let length = block.len();
+        reader.consume(length);
+    }
+    Ok(Some(Fingerprint {
+        sha256: hexadecimal(&hash.finalize()),
+        length: metadata.len(),
+        modified: OffsetDateTime::from_unix_timestamp_nanos(
+            i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
+        )
+        .ok(),
+    }))
 }
 
 /// The file of the running program.

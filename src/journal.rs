@@ -241,4 +241,8 @@ fn read(path: &Path) -> Result<Option<Unfinished>, JournalError> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the world directly"
+)]
 mod tests;

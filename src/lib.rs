@@ -16,7 +16,8 @@
 //!    [`observed`].
 //! 6. [`plan`] compares desired and observed: pure, deterministic, each step with its cause.
 //! 7. [`apply`] carries a plan out and reports [`event`]s; [`diagnosis`] knows what failures mean.
-//!    [`journal`] keeps what a run intends and has done, for the case that it is killed.
+//!    [`journal`] keeps what a run intends and has done, for the case that it is killed; [`applied`]
+//!    what was last carried out completely, to which [`rollback`] goes back; [`history`] all of it; [`drift`] finds what is not so any more.
 //! 8. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
@@ -48,14 +49,17 @@
 //! | Event | a fact reported while working |
 //! | Instance | one installation: a root folder with config and data |
 
+pub mod applied;
 pub mod apply;
 pub mod bundled;
 pub mod cli;
 pub mod compose;
 pub mod deployment;
 pub mod diagnosis;
+pub mod drift;
 pub mod engine;
 pub mod event;
+pub mod history;
 pub mod host;
 pub mod image;
 pub mod interpolation;
@@ -67,6 +71,7 @@ pub mod observed;
 pub mod plan;
 pub mod probe;
 pub mod release;
+pub mod rollback;
 pub mod secret;
 pub mod seed;
 pub mod servers;

@@ -4,7 +4,9 @@
 
 pub mod config;
 pub mod diff;
+pub mod drift;
 pub mod failure;
+pub mod history;
 pub mod json;
 pub mod live;
 pub mod plain;
@@ -86,7 +88,7 @@ fn talk(text: &str) {
 }
 
 /// The user interface.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ui {
     manners: Manners,
     style: words::Style,

@@ -14,6 +14,7 @@ use crate::engine::EngineError;
 use crate::host::HostError;
 use crate::host::bash::BashError;
 use crate::host::lock::LockError;
+use crate::host::lock::Owner;
 use crate::lint::LintError;
 use crate::plan::obstacle::Obstacle;
 use crate::seed::SeedError;
@@ -224,16 +225,35 @@ impl From<DeploymentError> for CommandError {
     }
 }
 
+/// Who holds the lock, with what, since when, and how far they are.
+fn of_owner(held: CommandError, owner: &Owner) -> CommandError {
+    let command = match &owner.command_line {
+        Some(line) => line.clone(),
+        None => format!("toolkit {}", owner.command),
+    };
+    let by = match (owner.user.as_str(), owner.machine.as_str()) {
+        ("", _) | (_, "") => String::new(),
+        (user, machine) => format!(" of {user} on {machine}"),
+    };
+    let process = owner.process;
+    let held = held.because(format!(
+        "`{command}` (pid {process}){by} holds the lock since {}",
+        owner.since
+    ));
+    match (&owner.step, &owner.operation) {
+        (Some(step), Some(id)) => held.because(format!("now: {step} (operation {id})")),
+        (Some(step), None) => held.because(format!("now: {step}")),
+        _ => held,
+    }
+}
+
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Held { owner } => {
                 let held = Self::new("LOCKED", exit::LOCKED, "another run works on this instance");
                 let held = match owner {
-                    Some(owner) => held.because(format!(
-                        "`toolkit {}` (pid {}) holds the lock since {}",
-                        owner.command, owner.process, owner.since
-                    )),
+                    Some(owner) => of_owner(held, &owner),
                     None => held,
                 };
                 held.state("this run changed nothing")

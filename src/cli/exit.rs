@@ -20,5 +20,11 @@ pub const LOCKED: u8 = 7;
 pub const UNREACHABLE: u8 = 8;
 /// Not ready within the deadline.
 pub const NOT_READY: u8 = 9;
+/// Failed and not rolled back: a person is needed.
+pub const NOT_ROLLED_BACK: u8 = 11;
+/// Verification, signature or integrity failure.
+pub const INTEGRITY: u8 = 12;
+/// An unfinished operation was found: `resume` or `rollback` first.
+pub const UNFINISHED: u8 = 15;
 /// A bug in the toolkit.
 pub const BUG: u8 = 70;

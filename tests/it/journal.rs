@@ -1,6 +1,6 @@
 //! The journal under SIGKILL: what was confirmed is there, and what is there can be read.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -55,6 +55,8 @@ fn write_for_ever(folder: &Path) {
     for step in 0.. {
         journal.intent(step).unwrap();
         journal.done(step).unwrap();
-        println!("confirmed {step}");
+        let mut told = std::io::stdout();
+        writeln!(told, "confirmed {step}").unwrap();
+        told.flush().unwrap();
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::sandbox::{files, project};
 
 /// Each module with the modules it may use.
-const ALLOWED: [(&str, &[&str]); 24] = [
+const ALLOWED: [(&str, &[&str]); 28] = [
     ("interpolation", &[]),
     ("image", &[]),
     ("labels", &[]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     ("host", &[]),
     ("release", &[]),
     ("journal", &["host"]),
+    ("history", &["host"]),
     ("compose", &["interpolation"]),
     ("settings", &["image", "interpolation", "release", "secret"]),
     ("lint", &["image", "release", "settings"]),
@@ -25,7 +26,20 @@ const ALLOWED: [(&str, &[&str]); 24] = [
         "deployment",
         &["compose", "image", "release", "secret", "settings"],
     ),
+    ("applied", &["compose", "host"]),
     ("plan", &["compose", "deployment", "labels", "observed"]),
+    (
+        "drift",
+        &[
+            "applied",
+            "compose",
+            "deployment",
+            "labels",
+            "observed",
+            "plan",
+        ],
+    ),
+    ("rollback", &["deployment", "journal", "observed", "plan"]),
     ("engine", &["compose", "image", "labels", "observed"]),
     ("probe", &["deployment", "observed", "secret"]),
     (
@@ -52,6 +66,7 @@ const ALLOWED: [(&str, &[&str]); 24] = [
             "engine",
             "event",
             "host",
+            "journal",
             "labels",
             "observed",
             "plan",
@@ -63,7 +78,9 @@ const ALLOWED: [(&str, &[&str]); 24] = [
         &[
             "deployment",
             "diagnosis",
+            "drift",
             "event",
+            "history",
             "labels",
             "observed",
             "plan",
@@ -73,18 +90,24 @@ const ALLOWED: [(&str, &[&str]); 24] = [
     (
         "cli",
         &[
+            "applied",
             "apply",
             "bundled",
             "compose",
             "deployment",
+            "drift",
             "engine",
+            "event",
+            "history",
             "host",
+            "journal",
             "lint",
             "observe",
             "observed",
             "plan",
             "probe",
             "release",
+            "rollback",
             "seed",
             "servers",
             "settings",

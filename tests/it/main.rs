@@ -27,6 +27,7 @@ mod journal;
 mod layers;
 mod lint;
 mod migrate;
+mod rollback;
 mod sandbox;
 mod servers_git_bridge;
 mod servers_log;

@@ -77,7 +77,10 @@ fn changed_meanwhile() -> CommandError {
 }
 
 /// The reference, which the program carries.
-fn reference() -> Result<Reference, CommandError> {
+///
+/// # Errors
+/// The shipped data is broken.
+pub fn reference() -> Result<Reference, CommandError> {
     Ok(Reference::load().context("the shipped data is broken")?)
 }
 

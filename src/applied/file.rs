@@ -1,0 +1,52 @@
+//! What was applied as it stands in the file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::format_description::well_known::Rfc3339;
+
+use crate::host;
+
+/// What a file held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// SHA-256 of its beginning, in hexadecimal digits; see [`host::MOST_HASHED`].
+    pub sha256: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// When it was last changed, RFC 3339 in UTC.
+    pub modified: Option<String>,
+}
+
+impl Fingerprint {
+    /// Whether the other one is of the same content.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.sha256, self.length) == (&other.sha256, other.length)
+    }
+}
+
+impl From<host::Fingerprint> for Fingerprint {
+    fn from(found: host::Fingerprint) -> Self {
+        Self {
+            sha256: found.sha256,
+            length: found.length,
+            modified: found.modified.and_then(|at| at.format(&Rfc3339).ok()),
+        }
+    }
+}
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Stored {
+    pub(super) format: u64,
+    pub(super) at: String,
+    pub(super) operation: Option<String>,
+    pub(super) toolkit: String,
+    pub(super) name: String,
+    pub(super) project: Value,
+    pub(super) texts: BTreeMap<String, String>,
+    pub(super) files: BTreeMap<PathBuf, Fingerprint>,
+}

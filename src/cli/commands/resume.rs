@@ -1,0 +1,67 @@
+//! `toolkit resume`: does again what an unfinished operation was asked for.
+
+use super::super::{Session, error::CommandError, exit, instance, state_folder, unfinished};
+use crate::journal;
+
+/// Finish what an earlier run was asked for and did not end
+///
+/// Does the same command again, from whatever stands. Without an unfinished operation nothing is
+/// done.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  toolkit resume\n  toolkit resume --dry-run")]
+pub struct Args {}
+
+/// Runs the command of the unfinished operation.
+///
+/// # Errors
+/// The journal cannot be read, or the command ends with an error.
+pub fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let root = instance::root(session)?;
+    let Some(found) = journal::unfinished(&state_folder(&root))? else {
+        return Ok(nothing(session, "resume"));
+    };
+    let operation = &found.operation;
+    let Some((arguments, folder)) = unfinished::requested(&operation.request) else {
+        return Err(not_repeatable(&operation.command));
+    };
+    let (arguments, folder) = match operation.command.as_str() {
+        // It asks for nothing but what the journal says already.
+        "rollback" => (words(&["toolkit", "rollback"]), folder),
+        _ => (arguments, folder),
+    };
+    session.ui.say(&format!("again: {}", arguments.join(" ")));
+    let again = session.resumed(&root, folder, arguments.clone());
+    super::super::run_again(&arguments, &again)
+        .unwrap_or_else(|| Err(not_repeatable(&operation.command)))
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Says that there is no operation to go on with.
+pub(super) fn nothing(session: &Session, operation: &str) -> u8 {
+    if session.ui.is_json() {
+        let data = serde_json::json!({ "changed": false });
+        session
+            .ui
+            .document(&format!("toolkit.{operation}/v1"), &data, &[]);
+    } else {
+        session
+            .ui
+            .say("nothing to do: the last operation came to its end");
+    }
+    exit::DONE
+}
+
+fn not_repeatable(command: &str) -> CommandError {
+    CommandError::new(
+        "NOT_REPEATABLE",
+        exit::UNFINISHED,
+        format!("`toolkit {command}` cannot be done again"),
+    )
+    .because("this version does not know what it was asked for")
+    .state("nothing was changed")
+    .command("toolkit rollback")
+    .command("toolkit up")
+}

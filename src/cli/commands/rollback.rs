@@ -1,0 +1,112 @@
+//! `toolkit rollback`: back to what stood before the last operation that did not come to its end.
+
+use super::super::files::Texts;
+use super::super::instance::{Instance, Then};
+use super::super::{Session, error::CommandError, exit, instance, state_folder, unfinished};
+use super::resume;
+use crate::applied;
+use crate::applied::Applied;
+use crate::journal::{self, Existing, Outcome};
+use crate::observe;
+use crate::rollback;
+use crate::settings;
+
+/// Go back to what stood before an operation that failed or was killed
+///
+/// Containers that are new go, those that stood are made again from what was last applied, and run
+/// or not as before. Data and config/ are left as they are.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  toolkit rollback --dry-run\n  toolkit rollback")]
+pub struct Args {}
+
+/// Rolls back.
+///
+/// # Errors
+/// What stood before is not known, or it cannot be brought back.
+pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let root = instance::root(session)?;
+    let _lock = instance::lock_unless_dry(session, &root, "rollback").await?;
+    let state = state_folder(&root);
+    let found = match journal::unfinished(&state)? {
+        Some(found) => Some(found),
+        None => journal::last_failed(&state)?,
+    };
+    let Some(found) = found else {
+        return Ok(resume::nothing(session, "rollback"));
+    };
+    unfinished::unfinished_gate(session, &root, "rollback")?;
+    let before = &found.operation.before;
+    let instance = previous(session, &root, before)?;
+    let engine = instance::engine(session, &root).await?;
+    let observed = observe::everything(&engine, &instance.deployment).await?;
+    instance::ours(&instance, &observed)?;
+    let plan = rollback::plan(&instance.deployment, &observed, before);
+    if instance::shown_only(session, &instance, &plan) {
+        return Ok(exit::DONE);
+    }
+    let running = rollback::running(&instance.deployment, before);
+    let then = match running.is_empty() {
+        true => Then::Return,
+        false => Then::AwaitReady(&running),
+    };
+    let done = instance::carry_out(session, "rollback", &instance, &engine, &plan, then).await;
+    done.map_err(failed)?;
+    journal::settle(&state, Outcome::RolledBack)?;
+    instance::conclude(
+        session,
+        &instance,
+        "rollback",
+        &plan,
+        "rolled back; config/ is as it was, and `toolkit plan` shows what it would change",
+    );
+    Ok(exit::DONE)
+}
+
+/// The instance as it was last applied, which tells how to make again what stood.
+fn previous(
+    session: &Session,
+    root: &std::path::Path,
+    before: &[Existing],
+) -> Result<Instance, CommandError> {
+    let applied = applied::load(&state_folder(root))?;
+    let Some(applied) = applied else {
+        if before.is_empty() {
+            // Everything goes, so that it does not matter how it was to be.
+            return instance::load_at(session, root);
+        }
+        return Err(CommandError::new(
+            "ROLLBACK_UNKNOWN",
+            exit::NOT_ROLLED_BACK,
+            "what stood before is not known",
+        )
+        .because("no `toolkit up` has come to its end on this instance yet")
+        .state("nothing was changed")
+        .command("toolkit resume"));
+    };
+    let mut instance = match texts(&applied) {
+        Some(texts) => instance::from_texts(session, root, &texts)?,
+        None => instance::load_at(session, root)?,
+    };
+    instance.deployment.project = applied.project;
+    Ok(instance)
+}
+
+fn texts(applied: &Applied) -> Option<Texts> {
+    let text = |name: &str| applied.texts.get(name).cloned();
+    Some(Texts {
+        rc: text(settings::RC_FILE)?,
+        variables: text(settings::VARIABLES_FILE)?,
+        version: text(settings::VERSION_FILE)?,
+    })
+}
+
+/// A rollback that does not come to its end needs a person, unless it was stopped on request.
+fn failed(mut error: CommandError) -> CommandError {
+    if !matches!(error.failure.exit_code, 130 | 143) {
+        error.failure.exit_code = exit::NOT_ROLLED_BACK;
+        let cause = format!("[{}] while rolling back", error.failure.id);
+        error = error.because(cause);
+        "ROLLBACK_FAILED".clone_into(&mut error.failure.id);
+    }
+    error.command("toolkit rollback").command("toolkit up")
+}

@@ -1,0 +1,332 @@
+//! An operation from its first to its last word: the journal while it goes on, the record of what
+//! was applied, and the history when it is over.
+
+use std::path::{Path, PathBuf};
+
+use super::instance::Instance;
+use super::{Session, error::CommandError, exit, state_folder, unfinished};
+use crate::applied::{self, AppliedError};
+use crate::history::{self, Change, HistoryError, Ignored, Record, Step, Who};
+use crate::host;
+use crate::journal::{self, Existing, Journal, Operation, Outcome, Unfinished};
+use crate::observed::Container;
+use crate::plan::Plan;
+use crate::settings::assignments::Dialect;
+use crate::settings::disclosure::Masker;
+use crate::settings::{RC_FILE, VARIABLES_FILE};
+use crate::ui;
+
+/// How much of the deployment an operation makes true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// All of it: when it ends well, the project counts as applied.
+    Whole,
+    /// Some services, or nothing of it, as `stop` does.
+    Part,
+}
+
+/// An operation that is going on.
+#[derive(Debug)]
+pub struct Running {
+    /// The journal; `None` when there is nothing to do.
+    pub journal: Option<Journal>,
+    /// What is going on.
+    pub operation: Operation,
+    state: PathBuf,
+    steps: Vec<Step>,
+    changes: Vec<Change>,
+    begun: time::OffsetDateTime,
+}
+
+/// Begins an operation, before its first change and with the lock held. `existing` are the
+/// containers of the project as they were observed for the plan.
+///
+/// # Errors
+/// The journal cannot be written; nothing may be changed then.
+pub fn begin(
+    session: &Session,
+    instance: &Instance,
+    command: &str,
+    plan: &Plan,
+    existing: &[Container],
+) -> Result<Running, CommandError> {
+    let state = state_folder(&instance.root);
+    let before = existing.iter().map(|found| Existing {
+        service: found.service.clone(),
+        container: found.name.clone(),
+        running: found.state.is_running(),
+    });
+    let steps = plan.steps.iter().map(|step| Step {
+        title: step.action.to_string(),
+        cause: step.cause.clone(),
+    });
+    let steps: Vec<Step> = steps.collect();
+    let operation = Operation {
+        id: journal::new_id()?,
+        command: command.to_owned(),
+        request: unfinished::request(session),
+        steps: steps.iter().map(|step| step.title.clone()).collect(),
+        before: before.collect(),
+        started: stamp(host::now()),
+        follows: None,
+    };
+    let changes = changes(&state, &instance.root)?;
+    let is_needed = !plan.is_empty() || journal::unfinished(&state)?.is_some();
+    let journal = match is_needed {
+        true => Some(Journal::begin(&state, &operation)?),
+        false => None,
+    };
+    if let Some(told) = session.told.get() {
+        told.operation(&operation.id)?;
+    }
+    Ok(Running {
+        journal,
+        operation,
+        state,
+        steps,
+        changes,
+        begun: host::now(),
+    })
+}
+
+impl Running {
+    /// Ends an operation: closes the journal, keeps what was applied, and writes the history, which
+    /// is left alone where nothing was to do and nothing went wrong.
+    ///
+    /// # Errors
+    /// A file of the state folder cannot be written.
+    pub fn finish(
+        self,
+        session: &Session,
+        instance: &Instance,
+        applies: Applies,
+        ignored: &[Ignored],
+        result: Result<(), &CommandError>,
+    ) -> Result<(), CommandError> {
+        let outcome = match result {
+            Ok(()) => Outcome::Done,
+            Err(error) if matches!(error.failure.exit_code, 130 | 143) => Outcome::Interrupted,
+            Err(_) => Outcome::Failed,
+        };
+        let is_quiet = self.journal.is_none() && result.is_ok();
+        if outcome == Outcome::Done && applies == Applies::Whole {
+            self.keep(instance)?;
+        }
+        if !is_quiet {
+            let mut record = self.record(session, outcome, result.err());
+            record.ignored = ignored.to_vec();
+            history::record(&self.state, &record)?;
+        }
+        // Last, so that whatever a crash leaves undone before is found.
+        if let Some(journal) = self.journal {
+            journal.close(outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the project as applied, unless it is what is kept already.
+    fn keep(&self, instance: &Instance) -> Result<(), CommandError> {
+        let project = &instance.deployment.project;
+        let id = self.journal.is_some().then_some(&*self.operation.id);
+        let now = applied::of(project, &instance.root, id)?;
+        let kept = match applied::load(&self.state) {
+            Ok(Some(kept)) => self.journal.is_none() && kept.is_same(&now),
+            // What cannot be read is replaced by what can.
+            _ => false,
+        };
+        if !kept {
+            applied::save(&self.state, &now)?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, session: &Session, outcome: Outcome, error: Option<&CommandError>) -> Record {
+        let failure = error.map(|error| &error.failure);
+        let done = match &self.journal {
+            Some(_) => journal::unfinished(&self.state).ok().flatten(),
+            None => None,
+        };
+        let elapsed = host::now() - self.begun;
+        Record {
+            id: self.operation.id.clone(),
+            command: self.operation.command.clone(),
+            command_line: session.command_line(),
+            by: who(),
+            started: self.operation.started.clone(),
+            duration_ms: u64::try_from(elapsed.whole_milliseconds()).ok(),
+            steps: self.steps.clone(),
+            done: done.map_or(0, |found| found.done.len()),
+            changes: self.changes.clone(),
+            result: match outcome {
+                Outcome::Done | Outcome::RolledBack => "done",
+                Outcome::Failed => "failed",
+                Outcome::Interrupted => "interrupted",
+            }
+            .to_owned(),
+            error: failure.map(|failure| format!("{}: {}", failure.id, failure.message)),
+            exit_code: Some(failure.map_or(exit::DONE, |failure| failure.exit_code)),
+            toolkit: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Record::default()
+        }
+    }
+}
+
+/// Keeps in the history that an operation was found which its run did not end; once.
+///
+/// # Errors
+/// The history cannot be written.
+pub(super) fn record_killed(
+    session: &Session,
+    root: &Path,
+    found: &Unfinished,
+) -> Result<(), CommandError> {
+    let state = state_folder(root);
+    let operation = &found.operation;
+    let known = match history::read(&state) {
+        Ok(records) => records,
+        Err(error) => {
+            // What is broken was broken before; the work goes on, and `history` says where.
+            session.ui.warn(&error.to_string());
+            Vec::new()
+        }
+    };
+    if known.iter().any(|record| record.id == operation.id) {
+        return Ok(());
+    }
+    let steps = operation.steps.iter().map(|title| Step {
+        title: title.clone(),
+        cause: String::new(),
+    });
+    let arguments = unfinished::requested(&operation.request).unwrap_or_default();
+    let record = Record {
+        id: operation.id.clone(),
+        command: operation.command.clone(),
+        command_line: arguments.0.join(" "),
+        by: Who {
+            user: String::new(),
+            sudo_user: None,
+            machine: host::identity::machine(),
+        },
+        started: operation.started.clone(),
+        steps: steps.collect(),
+        done: found.done.len(),
+        result: "killed".to_owned(),
+        toolkit: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Record::default()
+    };
+    Ok(history::record(&state, &record)?)
+}
+
+fn who() -> Who {
+    Who {
+        user: host::identity::user(),
+        sudo_user: super::environment("SUDO_USER").filter(|name| !name.is_empty()),
+        machine: host::identity::machine(),
+    }
+}
+
+fn stamp(at: time::OffsetDateTime) -> String {
+    let format = &time::format_description::well_known::Rfc3339;
+    at.truncate_to_second().format(format).unwrap_or_default()
+}
+
+/// What changed in the configuration since it was last applied, without secrets.
+///
+/// # Errors
+/// A file of the configuration cannot be read.
+pub fn changes(state: &Path, root: &Path) -> Result<Vec<Change>, CommandError> {
+    let before = match applied::load(state) {
+        Ok(Some(applied)) => applied.texts,
+        // There is nothing to compare with, or nothing that this program can read.
+        _ => return Ok(Vec::new()),
+    };
+    let after = applied::texts(root)?;
+    let reference = super::commands::config::reference()?;
+    let masker = Masker::new(&reference);
+    let empty = String::new();
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    let mut changes = Vec::new();
+    for file in names {
+        let old = before.get(file).unwrap_or(&empty);
+        let new = after.get(file).unwrap_or(&empty);
+        if old != new {
+            let diff = shown_difference(&masker, file, old, new);
+            let file = file.clone();
+            changes.push(Change { file, diff });
+        }
+    }
+    Ok(changes)
+}
+
+/// The difference between two texts of a file of the configuration. The definitions of an override
+/// file may hold a secret anywhere; their keys say enough.
+fn shown_difference(masker: &Masker, file: &str, old: &str, new: &str) -> String {
+    let (old, new) = match file {
+        RC_FILE => masker.texts(old, new, Dialect::Shell),
+        VARIABLES_FILE => masker.texts(old, new, Dialect::EnvFile),
+        _ if file.ends_with("version") => (old.to_owned(), new.to_owned()),
+        _ if file.ends_with(".env") => masker.texts(old, new, Dialect::EnvFile),
+        _ => return definitions_changed(file, old, new),
+    };
+    ui::diff::unified(file, &old, &new)
+}
+
+/// The changed lines of definitions, each cut behind its key.
+fn definitions_changed(file: &str, old: &str, new: &str) -> String {
+    let diff = ui::diff::unified(file, old, new);
+    let lines = diff.lines().map(|line| {
+        let is_head = ["--- ", "+++ ", "@@"]
+            .iter()
+            .any(|mark| line.starts_with(mark));
+        match is_head {
+            true => format!("{line}\n"),
+            false => {
+                let (mark, text) = line.split_at_checked(1).unwrap_or(("", line));
+                format!("{mark}{}\n", super::files::masked(text))
+            }
+        }
+    });
+    lines.collect()
+}
+
+impl From<AppliedError> for CommandError {
+    fn from(error: AppliedError) -> Self {
+        match error {
+            AppliedError::Host(error) => error.into(),
+            AppliedError::Unreadable { .. } | AppliedError::Project { .. } => {
+                Self::new("APPLIED_UNREADABLE", exit::FAILED, error.to_string())
+                    .because("it was changed, or a newer toolkit wrote it")
+                    .fix("run the newer toolkit, or `toolkit up`, which writes it anew")
+            }
+        }
+    }
+}
+
+impl From<HistoryError> for CommandError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Host(error) => error.into(),
+            HistoryError::Newer { .. } => {
+                Self::new("HISTORY_FORMAT", exit::FAILED, error.to_string())
+                    .fix("read it with the newer toolkit")
+            }
+            HistoryError::Broken {
+                ref path, ref id, ..
+            } => {
+                let found = Self::new("HISTORY_BROKEN", exit::INTEGRITY, error.to_string());
+                let found = match id {
+                    Some(id) => found.because(format!("its identifier is {id}")),
+                    None => found,
+                };
+                found
+                    .state("the instance itself is not concerned")
+                    .fix(format!(
+                        "compare `{}` with a backup; move it away to begin a new history",
+                        path.display()
+                    ))
+            }
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! What is not as it was configured and applied: pure, from the desired state, the snapshot, and the
+//! record of what was last applied.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::applied::Applied;
+use crate::compose::MountSource;
+use crate::compose::Service;
+use crate::compose::canonical;
+use crate::deployment::Deployment;
+use crate::labels;
+use crate::observed::Container;
+use crate::observed::ContainerState;
+use crate::observed::FolderState;
+use crate::observed::Observed;
+use crate::plan;
+use crate::plan::difference;
+
+/// Digits of a hash that people compare.
+const SHOWN: usize = 12;
+
+/// In which way something is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The configuration changed and was not applied.
+    NotApplied,
+    /// The container is not what its own label says it was made as.
+    ChangedByHand,
+    /// The tag means another image than the one the container was made from.
+    ImageMoved,
+    /// A mounted file was edited after the container had started.
+    FileEdited,
+    /// A container, network, folder or file is not there.
+    Missing,
+    /// A container does not run.
+    Stopped,
+    /// A port is published that the definition does not publish.
+    PortPublished,
+    /// A container is not in a network of its definition, or in another one.
+    Network,
+    /// A container of the project belongs to no service.
+    Orphan,
+}
+
+impl Kind {
+    /// The word for machines.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::NotApplied => "not-applied",
+            Self::ChangedByHand => "changed-by-hand",
+            Self::ImageMoved => "image-moved",
+            Self::FileEdited => "file-edited",
+            Self::Missing => "missing",
+            Self::Stopped => "stopped",
+            Self::PortPublished => "port-published",
+            Self::Network => "network",
+            Self::Orphan => "orphan",
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// In which way.
+    pub kind: Kind,
+    /// What: `service a`, `network n`, a path.
+    pub resource: String,
+    /// What should be. No values of the environment: they may be secrets.
+    pub expected: String,
+    /// What is.
+    pub found: String,
+    /// Since when, RFC 3339, where that is known.
+    pub since: Option<String>,
+    /// The command that mends it.
+    pub fix: String,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison<'a> {
+    /// What should be.
+    pub deployment: &'a Deployment,
+    /// What is.
+    pub observed: &'a Observed,
+    /// What was last applied completely.
+    pub applied: Option<&'a Applied>,
+    /// What the texts and the mounted files hold now.
+    pub present: &'a Applied,
+    /// When the configuration was last changed, RFC 3339, where it differs from what was applied.
+    pub configured: Option<&'a str>,
+}
+
+/// Everything that is not as it should be, by kind and resource.
+#[must_use]
+pub fn find(comparison: &Comparison<'_>) -> Vec<Drift> {
+    let mut found = Vec::new();
+    for (name, definition) in &comparison.deployment.project.services {
+        match comparison.observed.container(name) {
+            None => found.push(missing_container(comparison, name)),
+            Some(container) => service(comparison, name, definition, container, &mut found),
+        }
+    }
+    orphans(comparison, &mut found);
+    networks(comparison, &mut found);
+    paths(comparison, &mut found);
+    files(comparison, &mut found);
+    found.sort_by(|a, b| (a.kind, &a.resource).cmp(&(b.kind, &b.resource)));
+    found
+}
+
+fn missing_container(comparison: &Comparison<'_>, service: &str) -> Drift {
+    let was_applied = comparison
+        .applied
+        .is_some_and(|applied| applied.project.services.contains_key(service));
+    Drift {
+        kind: match was_applied {
+            true => Kind::Missing,
+            false => Kind::NotApplied,
+        },
+        resource: format!("service {service}"),
+        expected: format!(
+            "container `{}`",
+            comparison.deployment.project.container_name(service)
+        ),
+        found: "no container".to_owned(),
+        since: None,
+        fix: "toolkit up".to_owned(),
+    }
+}
+
+fn service(
+    comparison: &Comparison<'_>,
+    name: &str,
+    definition: &Service,
+    container: &Container,
+    found: &mut Vec<Drift>,
+) {
+    let project = &comparison.deployment.project;
+    let resource = format!("service {name}");
+    let drift = |kind, expected: String, is: String, since: Option<String>, fix: &str| Drift {
+        kind,
+        resource: resource.clone(),
+        expected,
+        found: is,
+        since,
+        fix: fix.to_owned(),
+    };
+    let is_made_so =
+        container.labels.get(labels::CONFIG_HASH) == Some(&canonical::service_hash(definition));
+    let moved = moved_image(definition, container, comparison.observed);
+    if let Some((now, then)) = &moved {
+        let expected = format!("`{}` is {now}", definition.image);
+        let is = format!("made from {then}");
+        found.push(drift(Kind::ImageMoved, expected, is, None, "toolkit up"));
+    }
+    match difference::cause(name, definition, container, comparison.observed) {
+        Some(cause) if !is_made_so => found.push(drift(
+            Kind::NotApplied,
+            "what the configuration says".to_owned(),
+            cause,
+            comparison.configured.map(ToOwned::to_owned),
+            "toolkit up",
+        )),
+        Some(cause) if moved.is_none() => found.push(drift(
+            Kind::ChangedByHand,
+            "what it was made as".to_owned(),
+            cause,
+            None,
+            "toolkit up",
+        )),
+        _ => {}
+    }
+    let wanted = project.container_name(name);
+    if container.name != wanted {
+        let fix = format!("docker rename {} {wanted}", container.name);
+        found.push(drift(
+            Kind::ChangedByHand,
+            format!("container `{wanted}`"),
+            format!("container `{}`", container.name),
+            None,
+            &fix,
+        ));
+    }
+    let is_done =
+        container.state == ContainerState::Exited { exit_code: 0 } && project.is_one_shot(name);
+    if !is_done && container.state != ContainerState::Running {
+        found.push(drift(
+            Kind::Stopped,
+            "running".to_owned(),
+            state(container.state),
+            None,
+            "toolkit up",
+        ));
+    }
+    if container.state == ContainerState::Running && is_made_so {
+        ports(definition, container, |expected, is| {
+            found.push(drift(Kind::PortPublished, expected, is, None, "toolkit up"));
+        });
+        attachments(
+            comparison,
+            name,
+            definition,
+            container,
+            |expected, is, fix| {
+                found.push(drift(Kind::Network, expected, is, None, &fix));
+            },
+        );
+    }
+}
+
+fn state(state: ContainerState) -> String {
+    match state {
+        ContainerState::Created => "never started".to_owned(),
+        ContainerState::Running => "running".to_owned(),
+        ContainerState::Paused => "paused".to_owned(),
+        ContainerState::Restarting { exit_code } => {
+            format!("started again and again after exit code {exit_code}")
+        }
+        ContainerState::Exited { exit_code } => format!("stopped (exit code {exit_code})"),
+        ContainerState::Broken => "its removal failed".to_owned(),
+    }
+}
+
+/// The image that the tag means now, and the one the container was made from, where they differ.
+fn moved_image(
+    definition: &Service,
+    container: &Container,
+    observed: &Observed,
+) -> Option<(String, String)> {
+    let present = observed.images.get(&definition.image)?.as_ref()?;
+    let made_from = container
+        .labels
+        .get(labels::IMAGE)
+        .unwrap_or(&container.image_id);
+    let is_moved = container.image == definition.image && present.id != *made_from;
+    is_moved.then(|| (shown(&present.id), shown(made_from)))
+}
+
+fn shown(hash: &str) -> String {
+    let digits = hash.trim_start_matches("sha256:");
+    digits.chars().take(SHOWN).collect()
+}
+
+fn ports(definition: &Service, container: &Container, mut tell: impl FnMut(String, String)) {
+    for port in &container.ports {
+        let is_wanted = definition.ports.iter().any(|wanted| {
+            let published = wanted.published.as_deref().unwrap_or_default();
+            wanted.target == port.target
+                && wanted.protocol == port.protocol
+                && (published == port.host_port.to_string()
+                    // A range, or one that the engine picks.
+                    || published.parse::<u16>().is_err())
+        });
+        if !is_wanted {
+            let address = match port.host_ip.as_str() {
+                "" => String::new(),
+                address => format!("{address}:"),
+            };
+            tell(
+                "not published".to_owned(),
+                format!(
+                    "{address}{} → {}/{}",
+                    port.host_port, port.target, port.protocol
+                ),
+            );
+        }
+    }
+}
+
+fn attachments(
+    comparison: &Comparison<'_>,
+    service: &str,
+    definition: &Service,
+    container: &Container,
+    mut tell: impl FnMut(String, String, String),
+) {
+    let networks = &comparison.observed.networks;
+    let mut known = BTreeSet::new();
+    for key in definition.networks.keys() {
+        let Some(network) = comparison.deployment.project.networks.get(key) else {
+            continue;
+        };
+        let name = &network.name;
+        known.insert(name.as_str());
+        let ids = networks.get(name).into_iter().flatten();
+        let is_attached = ids
+            .map(|network| &network.id)
+            .any(|id| container.network_ids.contains(id));
+        if !is_attached {
+            tell(
+                format!("in network `{name}`"),
+                "not connected".to_owned(),
+                format!(
+                    "docker network connect --alias {service} {name} {}",
+                    container.name
+                ),
+            );
+        }
+    }
+    if definition.networks.is_empty() {
+        // It shares the network of the host or of another container.
+        return;
+    }
+    for name in container.addresses.keys() {
+        if !known.contains(name.as_str()) {
+            tell(
+                "not connected".to_owned(),
+                format!("in network `{name}`"),
+                format!("docker network disconnect {name} {}", container.name),
+            );
+        }
+    }
+}
+
+fn orphans(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
+    for orphan in plan::orphans(comparison.deployment, comparison.observed) {
+        found.push(Drift {
+            kind: Kind::Orphan,
+            resource: format!("container {}", orphan.name),
+            expected: "no container without a service".to_owned(),
+            found: format!("service `{}`, {}", orphan.service, state(orphan.state)),
+            since: None,
+            fix: "toolkit up --remove-orphans".to_owned(),
+        });
+    }
+}
+
+fn networks(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
+    for network in comparison.deployment.project.networks.values() {
+        let name = &network.name;
+        let exists = comparison
+            .observed
+            .networks
+            .get(name)
+            .is_some_and(|found| !found.is_empty());
+        if !exists {
+            found.push(Drift {
+                kind: Kind::Missing,
+                resource: format!("network {name}"),
+                expected: "exists".to_owned(),
+                found: "does not exist".to_owned(),
+                since: None,
+                fix: match network.external {
+                    true => format!("docker network create {name}"),
+                    false => "toolkit up".to_owned(),
+                },
+            });
+        }
+    }
+}
+
+fn paths(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
+    let deployment = comparison.deployment;
+    let folders = deployment.folders.iter().map(|folder| (folder, "folder"));
+    let files = deployment.files.iter().map(|file| (file, "file"));
+    for (path, what) in folders.chain(files) {
+        if comparison.observed.folders.get(&path.path) == Some(&FolderState::Missing) {
+            found.push(Drift {
+                kind: Kind::Missing,
+                resource: path.path.display().to_string(),
+                expected: format!("the {what} that {} names", path.setting),
+                found: "does not exist".to_owned(),
+                since: None,
+                fix: match what {
+                    "folder" => "restore it from a backup, or `toolkit up` makes an empty one",
+                    _ => "put the file there",
+                }
+                .to_owned(),
+            });
+        }
+    }
+}
+
+/// Files that are not what they were when they were applied, and that a container which mounts them
+/// has not seen, because it started before.
+fn files(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
+    let kept = comparison.applied.map(|applied| &applied.files);
+    for (path, present) in &comparison.present.files {
+        let before = kept.and_then(|files| files.get(path));
+        if before.is_some_and(|before| before.is_same(present)) {
+            continue;
+        }
+        let changed = present.modified.as_deref().and_then(time);
+        let services = comparison.deployment.project.services.iter();
+        let unaware: Vec<&str> = services
+            .filter(|(_, definition)| mounts(definition, path))
+            .filter_map(|(name, _)| {
+                let container = comparison.observed.container(name)?;
+                let started = time(&container.started_at)?;
+                let is_late = container.state.is_running() && changed? > started;
+                is_late.then_some(name.as_str())
+            })
+            .collect();
+        if unaware.is_empty() {
+            continue;
+        }
+        found.push(Drift {
+            kind: Kind::FileEdited,
+            resource: path.display().to_string(),
+            expected: match before {
+                Some(before) => format!("sha256 {}", shown(&before.sha256)),
+                None => "as it was when the container started".to_owned(),
+            },
+            found: format!("sha256 {}", shown(&present.sha256)),
+            since: present.modified.clone(),
+            fix: format!("toolkit restart {}", unaware.join(" ")),
+        });
+    }
+    // What the deployment names by a setting is looked at above.
+    let named: Vec<&Path> = comparison
+        .deployment
+        .files
+        .iter()
+        .map(|file| file.path.as_path())
+        .collect();
+    for path in kept.into_iter().flat_map(|files| files.keys()) {
+        let services = &comparison.deployment.project.services;
+        let is_mounted = services.values().any(|definition| mounts(definition, path));
+        let is_there = comparison.present.files.contains_key(path);
+        if is_mounted && !is_there && !named.contains(&path.as_path()) {
+            found.push(Drift {
+                kind: Kind::Missing,
+                resource: path.display().to_string(),
+                expected: "the file that a container mounts".to_owned(),
+                found: "does not exist".to_owned(),
+                since: None,
+                fix: "put the file there".to_owned(),
+            });
+        }
+    }
+}
+
+fn mounts(definition: &Service, path: &Path) -> bool {
+    definition.volumes.iter().any(
+        |mount| matches!(&mount.source, MountSource::Bind { path: source, .. } if Path::new(source) == path),
+    )
+}
+
+fn time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}

@@ -1,0 +1,159 @@
+//! Plans that go back to what stood before an operation.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use toolkit::compose::load;
+use toolkit::deployment::Deployment;
+use toolkit::journal::Existing;
+use toolkit::observed::{Container, ContainerState, Network, Observed};
+use toolkit::plan::Plan;
+use toolkit::release::Edition;
+use toolkit::{compose, labels, rollback};
+
+const DEFINITION: &str = "services:
+  a: {image: 'x:1'}
+  b: {image: 'x:1', depends_on: [a]}
+  c: {image: 'x:1'}
+";
+
+fn previous() -> Deployment {
+    Deployment {
+        project: load::project(DEFINITION, "p").unwrap(),
+        root: PathBuf::from("/srv"),
+        edition: Edition::Community,
+        version: "6.2.2".parse().unwrap(),
+        folders: Vec::new(),
+        files: Vec::new(),
+        missing_variables: Vec::new(),
+        probes: BTreeMap::new(),
+        replica_set: None,
+        mongo_shell: "mongosh".to_owned(),
+        bundled_images: BTreeMap::new(),
+        bundled_architecture: "amd64".to_owned(),
+        urls: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// A container as the previous project made it, or with another definition.
+fn container(service: &str, state: ContainerState, is_changed: bool) -> Container {
+    let previous = previous();
+    let hash = previous
+        .project
+        .services
+        .get(service)
+        .filter(|_| !is_changed)
+        .map(compose::canonical::service_hash)
+        .unwrap_or_default();
+    Container {
+        name: format!("p-{service}-1"),
+        project: "p".to_owned(),
+        service: service.to_owned(),
+        image: "x:1".to_owned(),
+        state,
+        labels: BTreeMap::from([(labels::CONFIG_HASH.to_owned(), hash)]),
+        ..Container::default()
+    }
+}
+
+fn observed(containers: Vec<Container>) -> Observed {
+    let network = Network {
+        id: "n".to_owned(),
+        name: "p_default".to_owned(),
+        labels: BTreeMap::from([(labels::PROJECT.to_owned(), "p".to_owned())]),
+    };
+    Observed {
+        containers,
+        networks: BTreeMap::from([(network.name.clone(), vec![network])]),
+        ..Observed::default()
+    }
+}
+
+fn stood(service: &str, running: bool) -> Existing {
+    Existing {
+        service: service.to_owned(),
+        container: format!("p-{service}-1"),
+        running,
+    }
+}
+
+fn titles(plan: &Plan) -> Vec<String> {
+    let steps = plan.steps.iter();
+    steps.map(|step| step.action.to_string()).collect()
+}
+
+const RUNS: ContainerState = ContainerState::Running;
+const STOPPED: ContainerState = ContainerState::Exited { exit_code: 0 };
+
+#[test]
+fn what_was_not_there_goes_with_its_network() {
+    let now = observed(vec![
+        container("a", RUNS, false),
+        container("b", STOPPED, false),
+    ]);
+    let plan = rollback::plan(&previous(), &now, &[]);
+    assert_eq!(
+        titles(&plan),
+        [
+            "remove container `p-b-1`",
+            "stop container `p-a-1`",
+            "remove container `p-a-1`",
+            "remove network `p_default`"
+        ]
+    );
+}
+
+#[test]
+fn what_ran_is_made_as_it_was_and_the_rest_is_left_alone() {
+    let now = observed(vec![
+        container("a", RUNS, false),
+        container("b", RUNS, true),
+        container("c", STOPPED, false),
+    ]);
+    let before = [stood("a", true), stood("b", true), stood("c", false)];
+    let plan = rollback::plan(&previous(), &now, &before);
+    assert_eq!(
+        titles(&plan),
+        [
+            "stop container `p-b-1`",
+            "remove container `p-b-1`",
+            "create container `p-b-1`",
+            "start container `p-b-1`"
+        ]
+    );
+    assert_eq!(rollback::running(&previous(), &before), ["a", "b"]);
+}
+
+#[test]
+fn what_stood_still_stands_still_again() {
+    // `c` was started, and the container of `b`, which did not run, was removed.
+    let now = observed(vec![
+        container("a", RUNS, false),
+        container("c", RUNS, false),
+    ]);
+    let before = [stood("a", true), stood("b", false), stood("c", false)];
+    let plan = rollback::plan(&previous(), &now, &before);
+    assert_eq!(
+        titles(&plan),
+        [
+            "create container `p-b-1`",
+            "start container `p-b-1`",
+            "stop container `p-b-1`",
+            "stop container `p-c-1`"
+        ]
+    );
+}
+
+#[test]
+fn an_operation_that_changed_nothing_needs_no_way_back() {
+    let now = observed(vec![
+        container("a", RUNS, false),
+        container("b", STOPPED, true),
+    ]);
+    let before = [stood("a", true), stood("b", false)];
+    assert_eq!(
+        titles(&rollback::plan(&previous(), &now, &before)),
+        Vec::<String>::new()
+    );
+}
