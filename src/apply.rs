@@ -31,6 +31,7 @@ use crate::event::Reporter;
 use crate::host;
 use crate::host::HostError;
 use crate::host::interrupt::Interrupt;
+use crate::journal::Journal;
 use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
@@ -66,38 +67,8 @@ pub struct Work<'a, E> {
     pub patience: Duration,
     /// The running program, from which the bundled images are made.
     pub program: &'a Path,
-    /// Where steps are written down before and after they are done.
-    pub record: &'a dyn Record,
-}
-
-/// Keeps what is being done, so that a run that was cut off can be recognised. What it is told is on
-/// the disk when it returns.
-pub trait Record: Sync {
-    /// A step is about to begin.
-    ///
-    /// # Errors
-    /// It cannot be written; the step is not begun then.
-    fn intent(&self, step: usize) -> Result<(), HostError>;
-
-    /// A step is done.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    fn done(&self, step: usize) -> Result<(), HostError>;
-}
-
-/// Keeps nothing: for work whose interruption leaves nothing to clear up.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoRecord;
-
-impl Record for NoRecord {
-    fn intent(&self, _step: usize) -> Result<(), HostError> {
-        Ok(())
-    }
-
-    fn done(&self, _step: usize) -> Result<(), HostError> {
-        Ok(())
-    }
+    /// Where each step is kept, intent before and done after.
+    pub journal: Option<&'a Journal>,
 }
 
 /// Why a plan was not carried out.

@@ -45,17 +45,13 @@ pub fn plan(previous: &Deployment, observed: &Observed, before: &[Existing]) -> 
             ..Container::default()
         });
     }
-    let quiet = match idle.is_empty() {
+    let mut plan = match idle.is_empty() {
         true => Plan::default(),
         false => plan::stop(&previous.project, &afterwards, &idle),
     };
-    one_after_the_other([away, back, quiet])
-}
-
-/// One plan of several, each of which begins when the one before it is done.
-fn one_after_the_other(plans: [Plan; 3]) -> Plan {
-    let steps = plans.into_iter().flat_map(|plan| plan.steps).collect();
-    Plan { steps }
+    plan.put_before(back);
+    plan.put_before(away);
+    plan
 }
 
 /// The services of the project that should run in the end.

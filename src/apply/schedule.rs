@@ -141,12 +141,20 @@ impl<E: Engine> Work<'_, E> {
             service: service.clone(),
         });
         let work = async {
-            self.record.intent(at)?;
+            if let Some(journal) = self.journal {
+                journal.intent(at)?;
+            }
             self.step(number, &step.action).await?;
-            self.record.done(at)?;
+            if let Some(journal) = self.journal {
+                journal.done(at)?;
+            }
             Ok(())
         };
-        let outcome = work.await;
+        let outcome: Result<(), StepError> = work.await;
+        if let (Some(journal), Err(error)) = (self.journal, &outcome) {
+            // The failure itself is what the operator is told.
+            let _ = journal.failed(at, &error.to_string());
+        }
         if outcome.is_ok() {
             (self.reporter)(Event::StepFinished {
                 number,

@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
+use super::operation::{self, Applies};
 use super::{Session, error::CommandError, exit};
-use crate::apply::{NoRecord, Work};
+use crate::apply::Work;
 use crate::bundled;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
+use crate::event::Event;
 use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
+use crate::journal::Journal;
 use crate::observed::{ContainerState, Observed};
 use crate::plan::{self, Plan, UpRequest, obstacle};
 use crate::release::Catalogue;
@@ -235,7 +238,7 @@ fn own_variables(root: &Path) -> Result<BTreeMap<String, String>, CommandError> 
 /// Another run holds it.
 pub async fn lock(session: &Session, root: &Path, command: &str) -> Result<Lock, CommandError> {
     let state = super::state_folder(root);
-    match host::lock::take(&state, command, Duration::ZERO).await {
+    let lock = match host::lock::take(&state, command, Duration::ZERO).await {
         Err(LockError::Held { owner }) if !session.lock_wait.is_zero() => {
             let who =
                 owner.map(|owner| format!(": `toolkit {}` (pid {})", owner.command, owner.process));
@@ -243,10 +246,13 @@ pub async fn lock(session: &Session, root: &Path, command: &str) -> Result<Lock,
                 "waiting for another run{}",
                 who.unwrap_or_default()
             ));
-            Ok(host::lock::take(&state, command, session.lock_wait).await?)
+            host::lock::take(&state, command, session.lock_wait).await?
         }
-        other => Ok(other?),
-    }
+        other => other?,
+    };
+    lock.told().command_line(&session.command_line())?;
+    let _ = session.told.set(lock.told());
+    Ok(lock)
 }
 
 /// Stops with what stands in the way of an `up`, if anything does.
@@ -314,24 +320,59 @@ pub fn shortcomings(deployment: &Deployment, observed: &Observed) -> Vec<(String
         .collect()
 }
 
-/// Carries a plan out under the eyes of the operator.
+/// A plan that is to be carried out, with what it was made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// The command.
+    pub command: &'a str,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What was there when it was made.
+    pub observed: &'a Observed,
+    /// What follows.
+    pub then: Then<'a>,
+    /// How much of the deployment it makes true.
+    pub applies: Applies,
+}
+
+/// Carries a plan out under the eyes of the operator, with journal and history.
 ///
 /// # Errors
-/// A step fails, a service does not become ready, or the operator stops the work.
+/// A step fails, a service does not become ready, the operator stops the work, or the journal cannot
+/// be written.
 pub async fn carry_out(
     session: &Session,
-    operation: &str,
     instance: &Instance,
     engine: &impl Engine,
-    plan: &Plan,
-    then: Then<'_>,
+    task: Task<'_>,
+) -> Result<(), CommandError> {
+    let existing = &task.observed.containers;
+    let running = operation::begin(session, instance, task.command, task.plan, existing)?;
+    let outcome = work(session, instance, engine, task, running.journal.as_ref()).await;
+    let ended = outcome.as_ref().copied();
+    running.finish(session, instance, task.applies, &[], ended)?;
+    outcome
+}
+
+async fn work(
+    session: &Session,
+    instance: &Instance,
+    engine: &impl Engine,
+    task: Task<'_>,
+    journal: Option<&Journal>,
 ) -> Result<(), CommandError> {
     let interrupt = Interrupt::listen()
         .map_err(|error| anyhow::Error::new(error).context("signals cannot be handled"))?;
     // From here on the work itself answers the first Ctrl-C, at its next safe point.
     session.works.store(true, Ordering::Relaxed);
-    let watch = session.ui.watch(operation, super::now);
-    let reporter = |event| watch.show(&event);
+    let watch = session.ui.watch(task.command, super::now);
+    let reporter = |event| {
+        if let (Some(told), Event::StepStarted { title, .. }) = (session.told.get(), &event) {
+            // Where the disk is full, the journal says so before anything is changed.
+            let _ = told.step(title);
+        }
+        watch.show(&event);
+    };
     let work = Work {
         engine,
         deployment: &instance.deployment,
@@ -339,10 +380,10 @@ pub async fn carry_out(
         interrupt: &interrupt,
         patience: session.timeout,
         program: &instance.program,
-        record: &NoRecord,
+        journal,
     };
-    let mut outcome = work.apply(plan).await;
-    if let (Ok(()), Then::AwaitReady(services)) = (&outcome, then) {
+    let mut outcome = work.apply(task.plan).await;
+    if let (Ok(()), Then::AwaitReady(services)) = (&outcome, task.then) {
         outcome = work.await_ready(services).await;
     }
     watch.finish();
@@ -439,7 +480,8 @@ pub fn may_pull(
         .fix("load it with `docker load`, or allow it with `--pull missing`"))
 }
 
-/// Looks for newer images under the same names, before it is known what follows from them.
+/// Looks for newer images under the same names, before it is known what follows from them. Images
+/// that have come are used by the next plan, so that nothing is left to clear up.
 ///
 /// # Errors
 /// An image cannot be pulled, or the operator stops the work.
@@ -448,8 +490,16 @@ pub async fn pull_newer(
     instance: &Instance,
     engine: &impl Engine,
     plan: &Plan,
+    observed: &Observed,
 ) -> Result<(), CommandError> {
-    carry_out(session, "pull", instance, engine, plan, Then::Return).await
+    let task = Task {
+        command: "pull",
+        plan,
+        observed,
+        then: Then::Return,
+        applies: Applies::Part,
+    };
+    work(session, instance, engine, task, None).await
 }
 
 /// Refuses to start what was never created.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
-use toolkit::apply::{ApplyError, NoRecord, Work};
+use toolkit::apply::{ApplyError, Work};
 use toolkit::cli::instance;
 use toolkit::compose::{Condition, Dependency};
 use toolkit::deployment::{self, Context, Definitions, Deployment};
@@ -81,7 +81,7 @@ pub async fn apply(
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
-        record: &NoRecord,
+        journal: None,
     };
     work.apply(plan).await?;
     Ok(events.into_inner().unwrap())
@@ -272,7 +272,7 @@ async fn a_task_that_others_wait_for_runs_once_and_is_done() {
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
-        record: &NoRecord,
+        journal: None,
     };
     work.await_ready(&["task"]).await.unwrap();
 }

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
-use toolkit::apply::{ApplyError, NoRecord, Record, Work};
+use toolkit::apply::{ApplyError, Work};
 use toolkit::compose::Dependency;
 use toolkit::deployment::Deployment;
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::event::Event;
-use toolkit::host::HostError;
 use toolkit::host::interrupt::Interrupt;
+use toolkit::journal::{Journal, Operation};
 use toolkit::observe;
 use toolkit::observed::Observed;
 use toolkit::plan::file::PlanFile;
@@ -89,29 +89,22 @@ async fn a_tree_shows_what_waits_for_what() {
     insta::assert_snapshot!(format!("{:#}", ui::plan::value(&plan, &[])));
 }
 
-/// Writes down the order of intents and ends.
-#[derive(Default)]
-struct Notes(Mutex<Vec<(&'static str, usize)>>);
-
-impl Record for Notes {
-    fn intent(&self, step: usize) -> Result<(), HostError> {
-        self.0.lock().unwrap().push(("intent", step));
-        Ok(())
-    }
-
-    fn done(&self, step: usize) -> Result<(), HostError> {
-        self.0.lock().unwrap().push(("done", step));
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn every_step_is_recorded_before_and_after() {
     let folder = tempfile::tempdir().unwrap();
     let engine = MemoryEngine::new(&IMAGES, &[]);
     let deployment = deployment(folder.path(), "");
     let (plan, _) = plan_now(&engine, &deployment).await;
-    let notes = Notes::default();
+    let operation = Operation {
+        id: "one".to_owned(),
+        command: "up".to_owned(),
+        request: json!({}),
+        steps: titles(&plan),
+        before: Vec::new(),
+        started: "2026-01-02T03:04:05Z".to_owned(),
+        follows: None,
+    };
+    let journal = Journal::begin(folder.path(), &operation).unwrap();
     let work = Work {
         engine: &engine,
         deployment: &deployment,
@@ -119,21 +112,30 @@ async fn every_step_is_recorded_before_and_after() {
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
-        record: &notes,
+        journal: Some(&journal),
     };
     work.apply(&plan).await.unwrap();
-    let notes = notes.0.into_inner().unwrap();
-    let at = |note: (&'static str, usize)| notes.iter().position(|other| *other == note).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("journal")).unwrap();
+    let notes: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let at = |kind: &str, step: usize| {
+        let is_it = |note: &serde_json::Value| {
+            note["record"] == kind && note["step"].as_u64() == u64::try_from(step).ok()
+        };
+        notes.iter().position(is_it).expect(kind)
+    };
     for (number, step) in plan.steps.iter().enumerate() {
-        assert!(at(("intent", number)) < at(("done", number)));
+        assert!(at("intent", number) < at("done", number));
         for need in &step.needs {
             assert!(
-                at(("done", *need)) < at(("intent", number)),
+                at("done", *need) < at("intent", number),
                 "{number} needs {need}"
             );
         }
     }
-    assert_eq!(notes.len(), 2 * plan.steps.len());
+    assert_eq!(notes.len(), 1 + 2 * plan.steps.len());
 }
 
 #[tokio::test]
@@ -151,7 +153,7 @@ async fn after_a_failure_nothing_new_begins() {
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
-        record: &NoRecord,
+        journal: None,
     };
     // redis:7.4 is neither here nor in the registry.
     let error = work.apply(&plan).await.unwrap_err();

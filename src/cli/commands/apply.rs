@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance};
 use super::up::{Wish, converge};
 use crate::host;
@@ -41,6 +42,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     })?;
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "apply").await?;
+    unfinished_gate(session, &root, "apply")?;
     let instance = instance::load_at(session, &root)?;
     let deployment = &instance.deployment;
     let request = saved.request();

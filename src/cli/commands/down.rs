@@ -1,6 +1,8 @@
 //! `toolkit down`: removes containers and network, keeps the data.
 
-use super::super::instance::Then;
+use super::super::instance::{Task, Then};
+use super::super::operation::Applies;
+use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance};
 use crate::observe;
 use crate::plan;
@@ -17,6 +19,7 @@ pub struct Args {}
 pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
+    unfinished_gate(session, &instance.root, "down")?;
     let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
@@ -25,7 +28,14 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
-    instance::carry_out(session, "down", &instance, &engine, &plan, Then::Return).await?;
+    let task = Task {
+        command: "down",
+        plan: &plan,
+        observed: &observed,
+        then: Then::Return,
+        applies: Applies::Part,
+    };
+    instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "down", &plan, "down; all data is kept");
     Ok(exit::DONE)
 }

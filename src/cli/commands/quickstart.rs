@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::files::Texts;
 use super::super::instance::Instance;
+use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, files, instance};
 use super::{init, up};
 use crate::engine::Engine;
@@ -56,6 +57,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         facts.product, facts.version, facts.operating_system, facts.architecture
     ));
     let _lock = instance::lock_unless_dry(session, &root, "quickstart").await?;
+    unfinished_gate(session, &root, "quickstart")?;
     let loaded = if host::exists(&root.join(settings::RC_FILE)) {
         if args.port.is_some() || args.project_name.is_some() {
             return Err(init::configured_already(&root));

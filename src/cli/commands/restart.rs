@@ -1,6 +1,8 @@
 //! `toolkit restart`: stops and starts.
 
-use super::super::instance::Then;
+use super::super::instance::{Task, Then};
+use super::super::operation::Applies;
+use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance};
 use crate::observe;
 use crate::plan;
@@ -24,6 +26,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     instance::known(&instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "restart").await?;
+    unfinished_gate(session, &instance.root, "restart")?;
     let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
@@ -33,8 +36,14 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
-    let then = Then::AwaitReady(&services);
-    instance::carry_out(session, "restart", &instance, &engine, &plan, then).await?;
+    let task = Task {
+        command: "restart",
+        plan: &plan,
+        observed: &observed,
+        then: Then::AwaitReady(&services),
+        applies: Applies::Part,
+    };
+    instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "restart", &plan, "restarted and ready");
     Ok(exit::DONE)
 }

@@ -1,7 +1,8 @@
 //! `toolkit rollback`: back to what stood before the last operation that did not come to its end.
 
 use super::super::files::Texts;
-use super::super::instance::{Instance, Then};
+use super::super::instance::{Instance, Task, Then};
+use super::super::operation::Applies;
 use super::super::{Session, error::CommandError, exit, instance, state_folder, unfinished};
 use super::resume;
 use crate::applied;
@@ -49,7 +50,14 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
         true => Then::Return,
         false => Then::AwaitReady(&running),
     };
-    let done = instance::carry_out(session, "rollback", &instance, &engine, &plan, then).await;
+    let task = Task {
+        command: "rollback",
+        plan: &plan,
+        observed: &observed,
+        then,
+        applies: Applies::Part,
+    };
+    let done = instance::carry_out(session, &instance, &engine, task).await;
     done.map_err(failed)?;
     journal::settle(&state, Outcome::RolledBack)?;
     instance::conclude(

@@ -1,6 +1,8 @@
 //! `toolkit stop`: stops what runs.
 
-use super::super::instance::Then;
+use super::super::instance::{Task, Then};
+use super::super::operation::Applies;
+use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance};
 use crate::observe;
 use crate::plan;
@@ -23,6 +25,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     instance::known(&instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
+    unfinished_gate(session, &instance.root, "stop")?;
     let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
@@ -31,7 +34,14 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
-    instance::carry_out(session, "stop", &instance, &engine, &plan, Then::Return).await?;
+    let task = Task {
+        command: "stop",
+        plan: &plan,
+        observed: &observed,
+        then: Then::Return,
+        applies: Applies::Part,
+    };
+    instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(
         session,
         &instance,

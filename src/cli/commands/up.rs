@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::super::files::Texts;
-use super::super::instance::{Instance, Then};
+use super::super::instance::{Instance, Task, Then};
+use super::super::operation::Applies;
+use super::super::unfinished::unfinished_gate;
 use super::super::{Session, definitions, error::CommandError, exit, files, instance};
 use crate::engine::Engine;
 use crate::host;
@@ -93,6 +95,7 @@ impl Scope {
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "up").await?;
+    unfinished_gate(session, &root, "up")?;
     let mut texts = files::read_all(&root)?;
     if args.bundled {
         bundle(session, &root, &mut texts)?;
@@ -136,7 +139,7 @@ pub async fn converge(
     instance::may_pull(deployment, &observed, request)?;
     let refresh = plan::pull::refresh(deployment, &observed, request);
     if !session.dry_run && !refresh.is_empty() {
-        instance::pull_newer(session, instance, engine, &refresh).await?;
+        instance::pull_newer(session, instance, engine, &refresh, &observed).await?;
         observed = observe::everything(engine, deployment).await?;
     }
     let mut plan = plan::up(deployment, &observed, request);
@@ -158,7 +161,19 @@ pub async fn converge(
     } else {
         Then::Return
     };
-    instance::carry_out(session, "up", instance, engine, &plan, then).await?;
+    let is_whole = request.services.is_empty() && !request.no_deps;
+    let task = Task {
+        command: "up",
+        plan: &plan,
+        observed: &observed,
+        then,
+        applies: if is_whole {
+            Applies::Whole
+        } else {
+            Applies::Part
+        },
+    };
+    instance::carry_out(session, instance, engine, task).await?;
     let is_unchanged = plan.is_empty() && refresh.is_empty();
     let outcome = match (is_settled && is_unchanged, awaits || is_settled) {
         (true, _) => Outcome::Unchanged,
