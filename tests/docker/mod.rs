@@ -5,5 +5,8 @@ mod bad_input;
 mod circle;
 mod contract;
 mod crash;
+mod faults;
 mod instance;
+mod kill;
 mod overrides;
+mod raw;
