@@ -205,10 +205,9 @@ pub fn load(state: &Path) -> Result<Option<Applied>, AppliedError> {
 
 /// The project, which the canonical form holds with every `$` doubled.
 fn project_of(stored: &file::Stored) -> Result<Project, LoadError> {
-    let text = stored.project.to_string();
     let file = load::File {
         path: PathBuf::from("applied.json"),
-        text,
+        text: escaped(&stored.project.to_string()),
         is_literal: false,
     };
     let loaded = load::load(&load::Request {
@@ -226,6 +225,26 @@ fn project_of(stored: &file::Stored) -> Result<Project, LoadError> {
     Ok(loaded.project)
 }
 
+/// JSON with the characters escaped that JSON permits in a text and YAML does not, or reads as the
+/// end of a line.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,
@@ -240,7 +259,7 @@ mod tests {
         let mounted = folder.path().join("nginx.conf");
         std::fs::write(&mounted, "a").unwrap();
         let text = format!(
-            "services:\n  a:\n    image: x:1\n    command: [sh, -c, 'echo $$HOME ${{X}}']\n    environment:\n      EMPTY: ''\n      ODD: \"a\\tb: #'\\u007f\\\"\"\n      NULL:\n      NUMBER: '0644'\n    ports: ['127.0.0.1:80:80']\n    volumes: ['{}:/etc/nginx.conf:ro', '/tmp:/data']\n    networks: {{n: {{aliases: [b]}}}}\n    deploy: {{resources: {{limits: {{memory: 50M}}}}}}\n    healthcheck: {{test: [CMD, 'true'], interval: 90s}}\n    profiles: [p]\nnetworks:\n  n: {{}}\n",
+            "services:\n  a:\n    image: x:1\n    command: [sh, -c, 'echo $$HOME ${{X}}']\n    environment:\n      EMPTY: ''\n      ODD: \"a\\tb: #'\\u007f\\\"\"\n      UNSET:\n      NUMBER: '0644'\n    ports: ['127.0.0.1:80:80']\n    volumes: ['{}:/etc/nginx.conf:ro', '/tmp:/data']\n    networks: {{n: {{aliases: [b]}}}}\n    deploy: {{resources: {{limits: {{memory: 50M}}}}}}\n    healthcheck: {{test: [CMD, 'true'], interval: 90s}}\n    profiles: [p]\nnetworks:\n  n: {{}}\n",
             mounted.display()
         );
         let project = {

@@ -139,8 +139,8 @@ fn what_stood_still_stands_still_again() {
         [
             "create container `p-b-1`",
             "start container `p-b-1`",
-            "stop container `p-b-1`",
-            "stop container `p-c-1`"
+            "stop container `p-c-1`",
+            "stop container `p-b-1`"
         ]
     );
 }
