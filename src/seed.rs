@@ -27,7 +27,7 @@ pub const CERTIFICATE_FILE: &str = "config/nginx/certs/overleaf_certificate.pem"
 pub const PRIVATE_KEY_FILE: &str = "config/nginx/certs/overleaf_key.pem";
 
 /// Port of the application behind the TLS proxy, which takes port 80 for its redirect.
-const PORT_BEHIND_NGINX: u16 = 8080;
+pub const PORT_BEHIND_NGINX: u16 = 8080;
 
 /// Proxies that are believed when the proxy runs on this machine: its requests come from the
 /// engine's networks, which lie here unless the engine is told otherwise.
@@ -93,6 +93,10 @@ pub struct Wishes {
     pub listen: Option<IpAddr>,
     /// Port the site listens on.
     pub port: Option<u16>,
+    /// Port on which the TLS proxy answers plain HTTP, when it is not the seed's.
+    pub http_port: Option<u16>,
+    /// Port of the application behind the TLS proxy, when it is not [`PORT_BEHIND_NGINX`].
+    pub inner_port: Option<u16>,
     /// URL of the site.
     pub site_url: Option<String>,
     /// Compose project.
@@ -282,8 +286,14 @@ fn nginx_settings(wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("NGINX_ENABLED", "true".to_owned()),
         ("NGINX_HTTP_LISTEN_IP", published(listen)),
         ("NGINX_TLS_LISTEN_IP", published(listen)),
-        ("OVERLEAF_PORT", PORT_BEHIND_NGINX.to_string()),
+        (
+            "OVERLEAF_PORT",
+            wishes.inner_port.unwrap_or(PORT_BEHIND_NGINX).to_string(),
+        ),
     ];
+    if let Some(port) = wishes.http_port {
+        settings.push(("NGINX_HTTP_PORT", port.to_string()));
+    }
     if let Some(port) = wishes.port {
         settings.push(("TLS_PORT", port.to_string()));
     }

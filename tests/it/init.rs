@@ -110,3 +110,46 @@ fn tls_alone_means_nginx_and_a_wrong_scheme_is_told() {
     assert_eq!(answer["data"]["written"][0], "config/nginx/nginx.conf");
     assert_eq!(answer["warnings"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn a_second_instance_takes_ports_that_are_free() {
+    // An address of its own, so that nothing else on this machine is in the way.
+    let address = "127.9.8.7";
+    let Ok(_first) = std::net::TcpListener::bind((address, 80)) else {
+        // This user may not listen on port 80.
+        return;
+    };
+    let _other = std::net::TcpListener::bind((address, 8080)).unwrap();
+    let sandbox = Sandbox::new();
+    let flags = [
+        "init",
+        "--no-input",
+        "--project-name",
+        "b",
+        "--listen",
+        address,
+    ];
+    let ran = sandbox.run(&flags).succeeded();
+    assert!(
+        ran.stderr.starts_with("port 80 is taken by process `"),
+        "{}",
+        ran.stderr
+    );
+    let rc = sandbox.read("config/overleaf.rc");
+    assert!(rc.contains("\nOVERLEAF_PORT=8081\n"), "{rc}");
+    assert!(rc.contains("\nCONTAINER_NAMES=project\n"), "{rc}");
+
+    let sandbox = Sandbox::new();
+    let flags = [&flags[..], &["--tls", "nginx"]].concat();
+    sandbox.run(&flags).succeeded();
+    let rc = sandbox.read("config/overleaf.rc");
+    assert!(rc.contains("\nNGINX_HTTP_PORT=8081\n"), "{rc}");
+    assert!(rc.contains("\nTLS_PORT=443\n"), "{rc}");
+
+    // A port that was asked for is not replaced by another one.
+    let sandbox = Sandbox::new();
+    let flags = ["init", "--no-input", "--listen", address, "--port", "8080"];
+    sandbox.run(&flags).succeeded();
+    let rc = sandbox.read("config/overleaf.rc");
+    assert!(rc.contains("\nOVERLEAF_PORT=8080\n"), "{rc}");
+}

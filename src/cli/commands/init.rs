@@ -1,5 +1,6 @@
 //! `toolkit init`: writes the configuration of a new instance.
 
+mod free_ports;
 mod questions;
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +35,7 @@ pub struct Args {
     /// Address of this machine that the site listens on, and its port [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     listen: Option<Listen>,
-    /// Port that the site listens on [default: 80, with --tls nginx 443]
+    /// Port that the site listens on [default: 80, with --tls nginx 443, or a free one]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// URL under which people open the site
@@ -123,6 +124,7 @@ impl Args {
             bundled: self.bundled,
             tls: self.tls()?,
             data_path: self.data_path.clone(),
+            ..Wishes::default()
         })
     }
 
@@ -178,6 +180,9 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     };
     if !exists && !session.no_input && wishes == unasked && args.tls.is_none() {
         questions::ask(&mut wishes, session)?;
+    }
+    if !exists {
+        free_ports::choose(session, &mut wishes);
     }
     let mut texts = seed::texts(&wishes)?.to_vec();
     texts.splice(0..0, seed::nginx(&wishes).filter(|_| !exists));
