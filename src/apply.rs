@@ -10,13 +10,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
 use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::bundled;
 use crate::bundled::BundledError;
-use crate::compose::Project;
 use crate::compose::Service;
 use crate::compose::canonical;
 use crate::deployment::Deployment;
@@ -25,7 +23,7 @@ use crate::deployment::ReplicaSet;
 use crate::engine::ContainerRequest;
 use crate::engine::Engine;
 use crate::engine::EngineError;
-use crate::engine::NetworkPlace;
+use crate::engine::request;
 use crate::event::Event;
 use crate::event::Reporter;
 use crate::host;
@@ -149,6 +147,7 @@ impl<E: Engine> Work<'_, E> {
                     .await
             }
             Action::CreateNetwork { key, .. } => self.create_network(key).await,
+            Action::CreateVolume { key, .. } => self.create_volume(key).await,
             Action::CreateContainer {
                 service,
                 name,
@@ -194,6 +193,14 @@ impl<E: Engine> Work<'_, E> {
         Ok(())
     }
 
+    async fn create_volume(&self, key: &str) -> Result<(), StepError> {
+        let project = &self.deployment.project;
+        let volume = project.volumes.get(key);
+        let volume = volume.ok_or_else(|| StepError::Foreign(key.to_owned()))?;
+        let labels = request::volume_labels(project, key, &self.own_labels());
+        Ok(self.engine.create_volume(volume, &labels).await?)
+    }
+
     fn own_labels(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             (
@@ -207,6 +214,10 @@ impl<E: Engine> Work<'_, E> {
             (
                 labels::TOOLKIT_VERSION.to_owned(),
                 env!("CARGO_PKG_VERSION").to_owned(),
+            ),
+            (
+                labels::COMPOSE_VERSION.to_owned(),
+                labels::COMPOSE.to_owned(),
             ),
         ])
     }
@@ -223,45 +234,26 @@ impl<E: Engine> Work<'_, E> {
             .services
             .get(service)
             .ok_or_else(|| foreign(service))?;
-        let mut networks = Vec::new();
-        for (key, attachment) in &definition.networks {
+        let mut ids = BTreeMap::new();
+        for key in definition.networks.keys() {
             let network = project.networks.get(key).ok_or_else(|| foreign(key))?;
             let id = self.single_network(&network.name).await?;
             let id = id.ok_or_else(|| EngineError::Missing {
                 what: format!("network: {}", network.name),
             })?;
-            let mut aliases = vec![name.to_owned(), service.to_owned()];
-            aliases.extend(attachment.aliases.iter().cloned());
-            aliases.dedup();
-            networks.push(NetworkPlace {
-                name: network.name.clone(),
-                id,
-                aliases,
-                settings: attachment.rest.clone(),
-            });
+            ids.insert(network.name.clone(), id);
         }
         let labels = self.container_labels(service, number, definition).await?;
-        let mut resolved = definition.clone();
-        for key in ["ipc", "pid"] {
-            if let Some(Value::String(mode)) = resolved.rest.get_mut(key) {
-                *mode = of_container(project, mode);
-            }
-        }
-        let request = ContainerRequest {
-            name,
-            service_name: service,
-            service: &resolved,
-            networks,
-            labels,
-            volumes: project.volumes.clone(),
-            files: granted_files(project, definition),
-            network_mode: definition
-                .rest
-                .get("network_mode")
-                .and_then(Value::as_str)
-                .map(|mode| of_container(project, mode)),
-            volumes_from: shared_mounts(project, definition),
-        };
+        let contents = self.deployment.known_contents();
+        let request = request::of(
+            project,
+            service,
+            definition,
+            (name, number),
+            &ids,
+            &contents,
+        );
+        let request = ContainerRequest { labels, ..request };
         // The engine goes on with a request whose sender was killed: what an interrupted run asked
         // for may come after the snapshot was taken. Its name is taken before it can be seen.
         let deadline = Instant::now() + LATE_ARRIVAL;
@@ -388,53 +380,4 @@ fn is_as_wanted(found: &Container, request: &ContainerRequest<'_>) -> bool {
     ]
     .iter()
     .all(|key| found.labels.get(*key) == request.labels.get(*key))
-}
-
-/// Secrets and configs of a service that are files of the host, with their paths in the container.
-fn granted_files(project: &Project, service: &Service) -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    for (section, entries) in [("secrets", &project.secrets), ("configs", &project.configs)] {
-        let grants = service.rest.get(section).and_then(Value::as_array);
-        for grant in grants.into_iter().flatten() {
-            let text = |key: &str| grant.get(key).and_then(Value::as_str);
-            let source = text("source").unwrap_or_default();
-            let file = entries
-                .get(source)
-                .and_then(|entry| entry.get("file"))
-                .and_then(Value::as_str);
-            if let Some(file) = file {
-                let target = text("target").unwrap_or(source);
-                let target = match (target.starts_with('/'), section) {
-                    (true, _) => target.to_owned(),
-                    (false, "secrets") => format!("/run/secrets/{target}"),
-                    (false, _) => format!("/{target}"),
-                };
-                files.push((file.to_owned(), target));
-            }
-        }
-    }
-    files
-}
-
-/// `service:NAME` as the engine knows it; any other text as it is.
-fn of_container(project: &Project, text: &str) -> String {
-    match text.strip_prefix("service:") {
-        Some(service) => format!("container:{}", project.container_name(service)),
-        None => text.to_owned(),
-    }
-}
-
-/// Containers whose mounts a service shares.
-fn shared_mounts(project: &Project, service: &Service) -> Vec<String> {
-    let entries = service.rest.get("volumes_from").and_then(Value::as_array);
-    let entries = entries.into_iter().flatten().filter_map(Value::as_str);
-    entries
-        .map(|entry| match entry.strip_prefix("container:") {
-            Some(container) => container.to_owned(),
-            None => {
-                let (name, mode) = entry.split_once(':').unwrap_or((entry, "rw"));
-                format!("{}:{mode}", project.container_name(name))
-            }
-        })
-        .collect()
 }

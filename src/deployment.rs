@@ -4,6 +4,8 @@
 //!
 //! Pure: knows nothing of what exists now.
 
+mod contents;
+mod origins;
 mod render;
 pub mod standalone;
 
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::compose;
+use crate::compose::Place;
 use crate::compose::Project;
 use crate::compose::load::File;
 use crate::compose::load::Finding;
@@ -26,8 +29,11 @@ use crate::release::Edition;
 use crate::release::Version;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use crate::settings::disclosure::Masker;
 use crate::settings::env_file;
 use crate::settings::problem::ProblemKind;
+use crate::settings::reference::Reference;
+use crate::settings::reference::ReferenceError;
 
 /// Name of mongo's replica set, as the upstream toolkit and the documentation have it.
 pub const REPLICA_SET: &str = "overleaf";
@@ -66,6 +72,25 @@ pub struct Deployment {
     pub urls: Vec<String>,
     /// What is odd about the operator's definitions.
     pub warnings: Vec<Finding>,
+    /// Where the operator says a value, by its path in the project such as `services.sharelatex.image`;
+    /// mounts also by their path in the container: `services.mongo.volumes./data/db`.
+    pub origins: BTreeMap<String, Place>,
+    /// Contents of secrets and configs that are no files, by path such as `secrets.token`, and of seccomp
+    /// profiles, by `seccomp=FILE` as the definition says it; `None` where the variable or the file that
+    /// is named is not there.
+    pub contents: BTreeMap<String, Option<Secret>>,
+    /// Knows which values must not be shown.
+    pub masker: Masker,
+}
+
+impl Deployment {
+    /// The contents that are known.
+    #[must_use]
+    pub fn known_contents(&self) -> BTreeMap<String, Secret> {
+        let contents = self.contents.iter();
+        let known = contents.filter_map(|(key, content)| Some((key.clone(), content.clone()?)));
+        known.collect()
+    }
 }
 
 /// A path of the host that a container mounts.
@@ -136,6 +161,9 @@ pub enum DeploymentError {
     /// What a template renders is not a definition.
     #[error(transparent)]
     Definition(#[from] LoadError),
+    /// The shipped data about settings and variables is broken.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
 }
 
 /// What the command line knows and the files do not.
@@ -206,6 +234,9 @@ pub fn make(
         root: settings.root.clone(),
         edition: settings.edition,
         version: settings.version.clone(),
+        origins: origins::of(settings, &project),
+        contents: contents::of(settings, &project, definitions),
+        masker: Masker::new(&Reference::load()?),
         project,
         warnings,
     })

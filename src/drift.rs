@@ -159,7 +159,11 @@ fn service(
         let is = format!("made from {then}");
         found.push(drift(Kind::ImageMoved, expected, is, None, "toolkit up"));
     }
-    match difference::cause(name, definition, container, comparison.observed) {
+    let (deployment, observed) = (comparison.deployment, comparison.observed);
+    let causes = difference::causes(name, definition, container, observed, deployment);
+    let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    let cause = (!causes.is_empty()).then(|| causes.join(", "));
+    match cause {
         Some(cause) if !is_made_so => found.push(drift(
             Kind::NotApplied,
             "what the configuration says".to_owned(),

@@ -6,6 +6,7 @@
 pub mod docker;
 pub mod limits;
 pub mod memory;
+pub mod request;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use sha2::Digest;
+use sha2::Sha256;
 use thiserror::Error;
 
 use crate::compose::Network as NetworkDefinition;
@@ -24,7 +27,10 @@ use crate::compose::Volume;
 use crate::observed::Container;
 use crate::observed::EngineFacts;
 use crate::observed::Image;
+use crate::observed::Made;
 use crate::observed::Network;
+use crate::observed::Volume as ObservedVolume;
+use crate::secret::Secret;
 
 /// An archive that is sent while it is being made.
 pub type ArchiveStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -51,8 +57,32 @@ pub struct ContainerRequest<'a> {
     pub files: Vec<(String, String)>,
     /// Container whose network, or kind of network, it uses instead of networks of its own.
     pub network_mode: Option<String>,
+    /// Container whose memory it shares, or kind of sharing.
+    pub ipc: Option<String>,
+    /// Container whose processes it sees, or kind of sharing.
+    pub pid: Option<String>,
     /// Containers whose mounts it shares.
     pub volumes_from: Vec<String>,
+    /// Containers of somebody else that it knows by another name on the engine's own bridge, as
+    /// `CONTAINER:ALIAS`.
+    pub external_links: Vec<String>,
+    /// Files that are put into it before it starts.
+    pub put: Vec<PutFile>,
+    /// Security options in the engine's form; `None` for those of the definition as they are.
+    pub security_opt: Option<Vec<String>>,
+}
+
+/// A file that is put into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutFile {
+    /// Absolute path in the container.
+    pub target: String,
+    /// What it holds.
+    pub content: Secret,
+    /// Its mode.
+    pub mode: u32,
+    /// Ids of its user and group.
+    pub owner: (u64, u64),
 }
 
 impl<'a> ContainerRequest<'a> {
@@ -68,7 +98,12 @@ impl<'a> ContainerRequest<'a> {
             volumes: BTreeMap::new(),
             files: Vec::new(),
             network_mode: None,
+            ipc: None,
+            pid: None,
             volumes_from: Vec::new(),
+            external_links: Vec::new(),
+            put: Vec::new(),
+            security_opt: None,
         }
     }
 }
@@ -82,6 +117,8 @@ pub struct NetworkPlace {
     pub id: String,
     /// Names of the container in it.
     pub aliases: Vec<String>,
+    /// Other containers and the names by which this one knows them there, as `CONTAINER:ALIAS`.
+    pub links: Vec<String>,
     /// Further settings of the definition, in their canonical form.
     pub settings: Values,
 }
@@ -180,6 +217,19 @@ pub enum EngineError {
     },
 }
 
+/// SHA-256 over the content of a file, in hexadecimal digits: what [`Made`] holds of it.
+#[must_use]
+pub fn digest(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the engine will show of a container that is made of a request.
+#[must_use]
+pub fn wanted(request: &ContainerRequest<'_>) -> Made {
+    docker::wanted(request)
+}
+
 /// A container engine. Every call may be repeated.
 pub trait Engine: Sync {
     /// Where it is, in words for a person.
@@ -238,7 +288,28 @@ pub trait Engine: Sync {
     /// Removes a network; one that is gone already is no error.
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Makes a container and gives its id.
+    /// The volume of this name.
+    fn volume(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<ObservedVolume>, EngineError>> + Send;
+
+    /// Makes a named volume; one that is there already is kept as it is.
+    fn create_volume(
+        &self,
+        volume: &Volume,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// What a file in a container holds, whether it runs or not; `None` where there is no such file.
+    /// At most 16 MiB are read.
+    fn file(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, EngineError>> + Send;
+
+    /// Makes a container, with its files, and gives its id.
     fn create_container(
         &self,
         request: &ContainerRequest<'_>,

@@ -17,6 +17,12 @@ pub const IMAGE: &str = "com.docker.compose.image";
 pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// Key of a network in its project.
 pub const NETWORK: &str = "com.docker.compose.network";
+/// Key of a volume in its project.
+pub const VOLUME: &str = "com.docker.compose.volume";
+/// Version of Docker Compose; its tools expect one, and nothing depends on which.
+pub const COMPOSE_VERSION: &str = "com.docker.compose.version";
+/// The Docker Compose whose labels and hashes these are.
+pub const COMPOSE: &str = "2.40.3";
 /// Project folder.
 pub const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 

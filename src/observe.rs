@@ -10,17 +10,22 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::compose::Project;
 use crate::deployment::Deployment;
+use crate::engine;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::PortHolder;
+use crate::engine::limits;
+use crate::engine::request;
 use crate::host;
 use crate::host::PathKind;
 use crate::labels;
 use crate::observed::Container;
 use crate::observed::FolderState;
+use crate::observed::Made;
 use crate::observed::Observed;
 use crate::observed::Readiness;
 use crate::observed::TakenPort;
+use crate::observed::Volume;
 use crate::probe;
 
 /// How long a probe of a snapshot may take. A service that needs longer counts as not ready.
@@ -48,6 +53,10 @@ pub async fn everything(
         images
     )?;
     observed.images = images.into_iter().collect();
+    observed.refused = limits::refused(project, Some(observed.engine.api));
+    observed.volumes = volumes(engine, project).await?;
+    observed.wanted = wanted(deployment);
+    put_files(engine, &mut observed).await?;
     observed.strangers = strangers(engine, project, &observed.containers).await?;
     let folders = deployment.folders.iter().chain(&deployment.files);
     observed.folders = folders
@@ -56,6 +65,54 @@ pub async fn everything(
     observed.taken_ports = taken_ports(engine, project, &observed.containers).await?;
     observed.readiness = readiness(deployment, &observed.containers).await;
     Ok(observed)
+}
+
+/// The named volumes, those of somebody else included.
+async fn volumes(
+    engine: &impl Engine,
+    project: &Project,
+) -> Result<BTreeMap<String, Option<Volume>>, EngineError> {
+    let volumes = try_join_all(project.volumes.values().map(async |volume| {
+        Ok::<_, EngineError>((volume.name.clone(), engine.volume(&volume.name).await?))
+    }));
+    Ok(volumes.await?.into_iter().collect())
+}
+
+/// What the engine would show of each service's first container. Networks go by their names.
+fn wanted(deployment: &Deployment) -> BTreeMap<String, Made> {
+    let project = &deployment.project;
+    let contents = deployment.known_contents();
+    let services = project.services.iter().map(|(service, definition)| {
+        let name = project.container_name(service);
+        let of = (name.as_str(), 1);
+        let request = request::of(
+            project,
+            service,
+            definition,
+            of,
+            &BTreeMap::new(),
+            &contents,
+        );
+        (service.clone(), engine::wanted(&request))
+    });
+    services.collect()
+}
+
+/// Looks at the files that were put into containers: the engine's answers do not show them.
+async fn put_files(engine: &impl Engine, observed: &mut Observed) -> Result<(), EngineError> {
+    for container in &mut observed.containers {
+        let wanted = observed.wanted.get(&container.service);
+        let files = wanted.and_then(|wanted| wanted.0.get("files")?.as_object());
+        let Some(files) = files else { continue };
+        let mut found = Made::default().0;
+        for path in files.keys() {
+            if let Some(content) = engine.file(&container.id, path).await? {
+                found.insert(path.clone(), engine::digest(&content).into());
+            }
+        }
+        container.made.0.insert("files".to_owned(), found.into());
+    }
+    Ok(())
 }
 
 fn folder_state(path: &Path) -> FolderState {

@@ -8,6 +8,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::compose::Place;
 use crate::labels;
 
 /// A snapshot.
@@ -23,6 +27,12 @@ pub struct Observed {
     pub networks: BTreeMap<String, Vec<Network>>,
     /// Images the deployment needs, by reference; `None` where the engine has none.
     pub images: BTreeMap<String, Option<Image>>,
+    /// Named volumes the deployment needs, by their name on the engine; `None` where it has none.
+    pub volumes: BTreeMap<String, Option<Volume>>,
+    /// What the engine would show of a container made now, by service.
+    pub wanted: BTreeMap<String, Made>,
+    /// Keys of the definitions that this program or this engine cannot carry out.
+    pub refused: Vec<Refused>,
     /// Folders the deployment needs.
     pub folders: BTreeMap<PathBuf, FolderState>,
     /// Host ports the deployment needs that somebody else holds.
@@ -128,6 +138,8 @@ pub struct Container {
     pub ports: Vec<PublishedPort>,
     /// Environment it was created with, that of the image included.
     pub environment: Environment,
+    /// What it was made of, as the engine shows it.
+    pub made: Made,
 }
 
 impl Container {
@@ -153,6 +165,48 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }
+}
+
+/// What a container is made of, in a form that is the same for what is wanted and for what the engine
+/// shows: keys of the Compose Specification, long forms, lists without an order sorted, and nothing
+/// that equals the engine's default. What an image brings has the same form.
+///
+/// Beside the keys of the specification: `networks` is by name on the engine, each entry with the
+/// `id` where it is known; `volumes` is by path in the container; `files` holds digests of the
+/// contents that were put in, by path. Its values may be secrets and are not shown by `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Made(pub Map<String, Value>);
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+/// A key of the definitions that cannot be carried out here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Path of the key, such as `services.extra.build`.
+    pub path: String,
+    /// Where it stands; `None` when no file of the operator says it.
+    pub place: Option<Place>,
+    /// Why it cannot be carried out.
+    pub because: String,
+    /// What to do instead.
+    pub fix: String,
+}
+
+/// A named volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Name.
+    pub name: String,
+    /// Driver, `local` by default.
+    pub driver: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
 }
 
 /// What a container is doing.
@@ -260,6 +314,8 @@ pub struct Image {
     pub id: String,
     /// Architecture in Go's words.
     pub architecture: String,
+    /// What it gives to every container that does not say otherwise; `volumes` is a list of paths.
+    pub brings: Made,
 }
 
 /// What stands at the path of a folder.

@@ -15,7 +15,7 @@ use crate::lint::Changes;
 use crate::settings::problem::{Place, Problem, ProblemKind};
 use crate::settings::{self, Sources};
 
-/// Says which keys of the definitions are rendered and not carried out, before anything changes.
+/// Says which keys of the definitions are rendered and have no effect, before anything changes.
 pub(super) fn say_not_applied(session: &Session, instance: &Instance) {
     for problem in not_applied(&instance.deployment) {
         session.ui.problem(&problem, line_of(&problem).as_deref());
@@ -33,7 +33,24 @@ fn not_applied(deployment: &Deployment) -> Vec<Problem> {
                 column: place.column,
             }),
             text: format!("`{}` is not carried out", found.path),
-            advice: found.advice.to_owned(),
+            advice: found.advice,
+        })
+        .collect()
+}
+
+/// What `up` refuses whatever the engine is.
+fn refused(deployment: &Deployment) -> Vec<Problem> {
+    let found = limits::refused(&deployment.project, None).into_iter();
+    found
+        .map(|found| Problem {
+            kind: ProblemKind::Error,
+            place: found.place.map(|place| Place {
+                file: place.file,
+                line: place.line,
+                column: place.column,
+            }),
+            text: format!("`{}` cannot be carried out", found.path),
+            advice: found.fix,
         })
         .collect()
 }
@@ -68,6 +85,7 @@ pub(super) fn look(texts: &Texts, sources: &Sources<'_>) -> Result<Look, Command
                 look.changes = changes(&deployment.project);
                 let mut problems = of_findings(&deployment.warnings, ProblemKind::Warning);
                 problems.extend(not_applied(&deployment));
+                problems.extend(refused(&deployment));
                 problems
             }
             Err(DeploymentError::Definition(LoadError(findings))) => {

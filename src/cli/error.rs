@@ -218,7 +218,9 @@ impl From<DeploymentError> for CommandError {
                     .state("nothing was changed")
                     .fix("`toolkit compose config` shows the definition; look at the value that the line holds")
             }
-            DeploymentError::Catalogue(_) | DeploymentError::Template(_) => {
+            DeploymentError::Catalogue(_)
+            | DeploymentError::Template(_)
+            | DeploymentError::Reference(_) => {
                 Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
             }
         }

@@ -56,7 +56,9 @@ pub fn service_hash(service: &Service) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn plain(project: &Project) -> Value {
+/// The project as one JSON value; `$` not doubled.
+#[must_use]
+pub fn plain(project: &Project) -> Value {
     let mut top = Map::new();
     top.insert("name".to_owned(), json!(project.name));
     if !project.networks.is_empty() {

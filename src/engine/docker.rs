@@ -2,7 +2,9 @@
 
 mod convert;
 mod failure;
+mod files;
 mod host;
+mod normal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -20,10 +22,10 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::{
     ArchiveStream, ContainerRequest, Engine, EngineError, NetworkDefinition, PortHolder,
-    Transferred,
+    Transferred, Volume as VolumeDefinition,
 };
 use crate::labels;
-use crate::observed::{Container, EngineFacts, Image, Network};
+use crate::observed::{Container, EngineFacts, Image, Made, Network, Volume};
 use failure::failure;
 
 /// Where an engine listens when nothing else is said.
@@ -130,6 +132,11 @@ fn filter(key: &str, value: String) -> HashMap<String, Vec<String>> {
     HashMap::from([(key.to_owned(), vec![value])])
 }
 
+/// What an engine will show of a container made of a request.
+pub(super) fn wanted(request: &ContainerRequest<'_>) -> Made {
+    normal::of_request(request)
+}
+
 impl Engine for DockerEngine {
     fn endpoint(&self) -> String {
         self.endpoint.clone()
@@ -195,6 +202,7 @@ impl Engine for DockerEngine {
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         match self.client.inspect_image(reference).await {
             Ok(image) => Ok(Some(Image {
+                brings: normal::of_image(image.config.as_ref()),
                 id: image.id.unwrap_or_default(),
                 architecture: image.architecture.unwrap_or_default(),
             })),
@@ -285,6 +293,29 @@ impl Engine for DockerEngine {
         }
     }
 
+    async fn volume(&self, name: &str) -> Result<Option<Volume>, EngineError> {
+        match self.client.inspect_volume(name).await {
+            Ok(volume) => Ok(Some(convert::volume(volume))),
+            Err(error) => failure::unless_missing(self.failure("inspect a volume", error)),
+        }
+    }
+
+    async fn create_volume(
+        &self,
+        volume: &VolumeDefinition,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let request = convert::volume_request(volume, labels);
+        let doing = format!("create volume `{}`", volume.name);
+        let made = self.client.create_volume(request).await;
+        made.map(|_| ())
+            .map_err(|error| self.failure(&doing, error))
+    }
+
+    async fn file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        self.read_file(container, path).await
+    }
+
     async fn create_container(
         &self,
         request: &ContainerRequest<'_>,
@@ -307,6 +338,11 @@ impl Engine for DockerEngine {
             };
             let joined = self.client.connect_network(&place.id, connect).await;
             joined.map_err(|error| self.failure(&doing, error))?;
+        }
+        if let Err(error) = self.put_files(&id, &request.put).await {
+            // Without its files it must not be started, and the next run would take it as it is.
+            self.remove(&id).await?;
+            return Err(error);
         }
         Ok(id)
     }

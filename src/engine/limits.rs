@@ -1,135 +1,244 @@
-//! Keys of the Compose Specification that the engine adapter does not carry out. They are rendered
-//! all the same; whoever is about to change something says so first.
+//! Keys of the Compose Specification that the engine adapter does not carry out, or only with a newer
+//! engine: `lib/limits.toml`, embedded. They are rendered all the same; whoever is about to change
+//! something asks first.
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use crate::compose::{Place, Project, Values};
+use crate::compose::{Place, Project, canonical};
+use crate::observed::Refused;
 
-/// A key that is rendered and not carried out.
+const LIMITS_TOML: &str = include_str!("../../lib/limits.toml");
+
+/// The form of `lib/limits.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    limit: Vec<Limit>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    path: String,
+    kind: Kind,
+    api: Option<String>,
+    value: Option<String>,
+    advice: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Refuse,
+    Ignore,
+    Api,
+}
+
+/// A key that is rendered and has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotApplied {
-    /// Path of the key, such as `services.extra.build`.
+    /// Path of the key, such as `services.extra.deploy.mode`.
     pub path: String,
     /// Where it stands; `None` when no file of the operator says it.
     pub place: Option<Place>,
     /// What to do instead.
-    pub advice: &'static str,
+    pub advice: String,
 }
 
-/// Keys of a service, each with what to do instead. A dot leads into a mapping.
-const OF_SERVICES: [(&str, &str); 27] = [
-    (
-        "attach",
-        "has no effect here: containers run in the background",
-    ),
-    (
-        "build",
-        "build the image with `docker build` and name it under `image`",
-    ),
-    (
-        "blkio_config.device_read_bps",
-        "set it with `docker update` or in the engine",
-    ),
-    (
-        "blkio_config.device_read_iops",
-        "set it with `docker update` or in the engine",
-    ),
-    (
-        "blkio_config.device_write_bps",
-        "set it with `docker update` or in the engine",
-    ),
-    (
-        "blkio_config.device_write_iops",
-        "set it with `docker update` or in the engine",
-    ),
-    (
-        "blkio_config.weight_device",
-        "set it with `docker update` or in the engine",
-    ),
-    ("credential_spec", "only Windows containers have it"),
-    ("deploy.endpoint_mode", "only a swarm has it"),
-    ("deploy.labels", "only a swarm has it; use `labels`"),
-    ("deploy.mode", "only a swarm has it"),
-    ("deploy.placement.constraints", "only a swarm has it"),
-    ("deploy.placement.preferences", "only a swarm has it"),
-    ("deploy.replicas", "one container runs per service"),
-    ("deploy.restart_policy", "use `restart`"),
-    ("deploy.rollback_config", "only a swarm has it"),
-    ("deploy.update_config", "only a swarm has it"),
-    ("develop", "only `docker compose watch` has it"),
-    ("external_links", "put both containers into one network"),
-    ("models", "the engine has no models"),
-    (
-        "post_start",
-        "run it with `docker exec` when the service is up",
-    ),
-    ("pre_stop", "run it with `docker exec` before the stop"),
-    ("provider", "start what it provides yourself"),
-    (
-        "pull_policy",
-        "images that are missing are pulled, others are kept",
-    ),
-    (
-        "pull_refresh_after",
-        "images that are missing are pulled, others are kept",
-    ),
-    ("scale", "one container runs per service"),
-    (
-        "use_api_socket",
-        "mount the engine's socket under `volumes`",
-    ),
-];
-
-/// What of a project is rendered and not carried out.
+/// What of a project is rendered and has no effect.
 #[must_use]
 pub fn not_applied(project: &Project) -> Vec<NotApplied> {
-    let mut all = Vec::new();
+    let tree = canonical::plain(project);
+    let rows = rows();
+    let rows = rows.iter().filter(|row| row.kind == Kind::Ignore);
+    let found = rows.flat_map(|row| {
+        paths(&tree, row).into_iter().map(|path| NotApplied {
+            place: place(project, &path),
+            path,
+            advice: row.advice.clone(),
+        })
+    });
+    let mut found: Vec<NotApplied> = found.collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// What of a project cannot be carried out, and would run otherwise than written if it were left out:
+/// by any engine, and by one that speaks `api` as its newest version.
+#[must_use]
+pub fn refused(project: &Project, api: Option<(u32, u32)>) -> Vec<Refused> {
+    let tree = canonical::plain(project);
+    let mut found = Vec::new();
+    for row in rows() {
+        let because = match (row.kind, row.api.as_deref().and_then(version), api) {
+            (Kind::Refuse, ..) => "an engine alone cannot do it".to_owned(),
+            (Kind::Api, Some(needed), Some(api)) if api < needed => format!(
+                "it needs version {}.{} of the engine's API, and this engine has {}.{}",
+                needed.0, needed.1, api.0, api.1
+            ),
+            _ => continue,
+        };
+        for path in paths(&tree, &row) {
+            let (because, fix) = (because.clone(), row.advice.clone());
+            found.push(refusal(project, path, because, fix));
+        }
+    }
+    read_only(project, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// The engine puts no file into a container whose own file system is read-only.
+fn read_only(project: &Project, found: &mut Vec<Refused>) {
     for (name, service) in &project.services {
-        for (key, advice) in OF_SERVICES {
-            let Some(value) = inner(&service.rest, key) else {
-                continue;
-            };
-            let is_one = value.as_i64() == Some(1) && matches!(key, "scale" | "deploy.replicas");
-            let is_kept = value.as_str() == Some("missing") && key == "pull_policy";
-            if is_one || is_kept {
-                continue;
-            }
-            all.push(found(project, format!("services.{name}.{key}"), advice));
+        if service.rest.get("read_only") != Some(&Value::Bool(true)) {
+            continue;
         }
-    }
-    for (section, entries) in [("secrets", &project.secrets), ("configs", &project.configs)] {
-        for (name, entry) in entries {
-            if !entry.contains_key("file") {
-                let advice = "only those with `file` reach a container; write it into a file";
-                all.push(found(project, format!("{section}.{name}"), advice));
+        for grant in super::request::grants(project, service) {
+            if grant.file.is_none() {
+                let path = format!("services.{name}.{}", grant.section);
+                let because = format!(
+                    "`{}` has no `file`, and the service is read-only",
+                    grant.source
+                );
+                let fix = "give it a `file`, or leave `read_only` out".to_owned();
+                found.push(refusal(project, path, because, fix));
             }
         }
     }
-    all
 }
 
-fn found(project: &Project, path: String, advice: &'static str) -> NotApplied {
-    // The nearest key above it whose place is known.
-    let mut known = path.as_str();
-    let place = loop {
-        if let Some(place) = project.places.get(known) {
-            break Some(place.clone());
-        }
-        match known.rsplit_once('.') {
-            Some((above, _)) => known = above,
-            None => break None,
-        }
-    };
-    NotApplied {
+fn refusal(project: &Project, path: String, because: String, fix: String) -> Refused {
+    Refused {
+        place: place(project, &path),
         path,
-        place,
-        advice,
+        because,
+        fix,
     }
 }
 
-fn inner<'a>(values: &'a Values, path: &str) -> Option<&'a Value> {
-    match path.split_once('.') {
-        Some((key, rest)) => inner(values.get(key)?.as_object()?, rest),
-        None => values.get(path),
+fn rows() -> Vec<Limit> {
+    // Data that does not load limits nothing; a unit test keeps this from happening.
+    toml::from_str(LIMITS_TOML).map_or_else(|_| Vec::new(), |limits: Limits| limits.limit)
+}
+
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The paths in a tree that a row means, with `*` filled in.
+fn paths(tree: &Value, row: &Limit) -> Vec<String> {
+    let mut found = vec![(String::new(), tree)];
+    for part in row.path.split('.') {
+        let mut next = Vec::new();
+        for (path, value) in found {
+            let joined = |key: &str| match path.as_str() {
+                "" => key.to_owned(),
+                path => format!("{path}.{key}"),
+            };
+            match (value, part) {
+                (Value::Object(map), "*") => {
+                    next.extend(map.iter().map(|(key, value)| (joined(key), value)));
+                }
+                (Value::Array(items), "*") => {
+                    let items = items.iter().enumerate();
+                    next.extend(items.map(|(at, value)| (format!("{path}[{at}]"), value)));
+                }
+                (Value::Object(map), key) => {
+                    next.extend(map.get(key).map(|value| (joined(key), value)));
+                }
+                _ => {}
+            }
+        }
+        found = next;
+    }
+    let is_meant = |value: &Value| match (&row.value, value) {
+        (None, value) => !value.is_null(),
+        (Some(text), Value::String(value)) => value == text,
+        (Some(text), Value::Bool(flag)) => text.parse() == Ok(*flag),
+        (Some(_), _) => false,
+    };
+    let found = found.into_iter().filter(|(_, value)| is_meant(value));
+    found.map(|(path, _)| path).collect()
+}
+
+/// The place of the nearest key at or above a path that a file of the operator says.
+fn place(project: &Project, path: &str) -> Option<Place> {
+    let mut known = path;
+    loop {
+        if let Some(place) = project.places.get(known) {
+            return Some(place.clone());
+        }
+        known = known.rfind(['.', '[']).and_then(|at| known.get(..at))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::load;
+
+    #[test]
+    fn every_row_is_sound() {
+        let limits: Limits = toml::from_str(LIMITS_TOML).unwrap();
+        for row in limits.limit {
+            assert_eq!(row.api.is_some(), row.kind == Kind::Api, "{}", row.path);
+            if let Some(api) = &row.api {
+                assert!(version(api).unwrap() > (1, 41), "{}", row.path);
+            }
+            assert!(!row.advice.ends_with('.'), "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_and_what_does_nothing_is_said() {
+        let text = r#"
+services:
+  a:
+    image: i
+    build: .
+    attach: false
+    mac_address: 02:00:00:00:00:01
+    deploy: {mode: replicated, replicas: 2}
+    scale: 2
+    pull_policy: always
+    networks: {default: {gw_priority: 1}}
+    volumes: [{type: volume, source: v, target: /v, volume: {subpath: s}}]
+volumes: {v: }
+"#;
+        let project = load::project(text, "p").unwrap();
+        let paths = |found: Vec<Refused>| -> Vec<String> {
+            found.into_iter().map(|found| found.path).collect()
+        };
+        assert_eq!(
+            paths(refused(&project, Some((1, 41)))),
+            [
+                "services.a.build",
+                "services.a.mac_address",
+                "services.a.networks.default.gw_priority",
+                "services.a.volumes[0].volume.subpath",
+            ]
+        );
+        assert_eq!(
+            paths(refused(&project, Some((1, 49)))),
+            ["services.a.build"]
+        );
+        assert_eq!(paths(refused(&project, None)), ["services.a.build"]);
+        let ignored: Vec<String> = not_applied(&project)
+            .into_iter()
+            .map(|found| found.path)
+            .collect();
+        assert_eq!(ignored, ["services.a.attach", "services.a.deploy.mode"]);
+    }
+
+    #[test]
+    fn a_file_cannot_be_put_into_a_read_only_service() {
+        let text = "services: {a: {image: i, read_only: true, secrets: [s]}}\nsecrets: {s: {environment: S}}";
+        let project = load::project(text, "p").unwrap();
+        let found = refused(&project, None);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].because.contains("read-only"), "{found:?}");
     }
 }

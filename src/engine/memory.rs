@@ -10,11 +10,13 @@ use futures_util::TryStreamExt;
 
 use super::{
     ArchiveStream, ContainerRequest, Engine, EngineError, NetworkDefinition, PortHolder,
-    Transferred,
+    Transferred, Volume as VolumeDefinition,
 };
+use crate::compose::MountSource;
 use crate::labels;
 use crate::observed::{
-    Container, ContainerState, EngineFacts, Environment, Health, Image, Network, PublishedPort,
+    Container, ContainerState, EngineFacts, Environment, Health, Image, Made, Network,
+    PublishedPort, Volume,
 };
 
 /// The engine.
@@ -27,6 +29,7 @@ pub struct MemoryEngine {
 struct World {
     containers: BTreeMap<String, Stored>,
     networks: Vec<Network>,
+    volumes: BTreeMap<String, Volume>,
     images: BTreeMap<String, Image>,
     registry: BTreeSet<String>,
     changes: usize,
@@ -39,6 +42,7 @@ struct Stored {
     container: Container,
     has_health_check: bool,
     lines: Vec<String>,
+    files: BTreeMap<String, Vec<u8>>,
 }
 
 impl MemoryEngine {
@@ -66,6 +70,13 @@ impl MemoryEngine {
     /// Lets the containers of a service end at once with this exit code.
     pub fn exit_at_start(&self, service: &str, exit_code: i64) {
         self.world().exits.insert(service.to_owned(), exit_code);
+    }
+
+    /// Changes what the engine shows of a container, as somebody does who changes it by hand.
+    pub fn change_by_hand(&self, name: &str, change: &dyn Fn(&mut Made)) {
+        if let Some(stored) = self.world().containers.get_mut(name) {
+            change(&mut stored.container.made);
+        }
     }
 
     /// Puts a newer image under a reference, as a pull by somebody else does.
@@ -98,6 +109,7 @@ fn image_of(reference: &str) -> Image {
     Image {
         id: format!("sha256:{reference}"),
         architecture: "amd64".to_owned(),
+        brings: Made::default(),
     }
 }
 
@@ -224,6 +236,34 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
+    async fn volume(&self, name: &str) -> Result<Option<Volume>, EngineError> {
+        Ok(self.world().volumes.get(name).cloned())
+    }
+
+    async fn create_volume(
+        &self,
+        volume: &VolumeDefinition,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let mut world = self.change(format!("create volume {}", volume.name))?;
+        let text = |key: &str| volume.rest.get(key).and_then(serde_json::Value::as_str);
+        let made = Volume {
+            name: volume.name.clone(),
+            driver: text("driver").unwrap_or("local").to_owned(),
+            labels: labels.clone(),
+            options: BTreeMap::new(),
+        };
+        world.volumes.entry(volume.name.clone()).or_insert(made);
+        Ok(())
+    }
+
+    async fn file(&self, container: &str, path: &str) -> Result<Option<Vec<u8>>, EngineError> {
+        let world = self.world();
+        let mut stored = world.containers.values();
+        let found = stored.find(|s| s.container.name == container || s.container.id == container);
+        Ok(found.and_then(|stored| stored.files.get(path).cloned()))
+    }
+
     async fn create_container(
         &self,
         request: &ContainerRequest<'_>,
@@ -282,6 +322,7 @@ impl Engine for MemoryEngine {
                 .iter()
                 .map(|place| place.id.clone())
                 .collect(),
+            made: shown(request),
             ..Container::default()
         };
         let has_health_check = request.service.healthcheck.is_some();
@@ -289,7 +330,28 @@ impl Engine for MemoryEngine {
             container,
             has_health_check,
             lines: Vec::new(),
+            files: request
+                .put
+                .iter()
+                .map(|file| {
+                    let content = file.content.expose().as_bytes().to_vec();
+                    (file.target.clone(), content)
+                })
+                .collect(),
         };
+        for mount in &request.service.volumes {
+            // As a real one does with a named volume that is not there.
+            if let MountSource::Volume(Some(key)) = &mount.source
+                && let Some(volume) = request.volumes.get(key)
+            {
+                let made = Volume {
+                    name: volume.name.clone(),
+                    driver: "local".to_owned(),
+                    ..Volume::default()
+                };
+                world.volumes.entry(volume.name.clone()).or_insert(made);
+            }
+        }
         world.containers.insert(request.name.to_owned(), stored);
         Ok(id)
     }
@@ -383,6 +445,21 @@ impl Engine for MemoryEngine {
             .unwrap_or_default()
             .to_vec())
     }
+}
+
+/// What this engine shows of a container: what was asked for, and the networks with their ids. Files
+/// are seen by reading them.
+fn shown(request: &ContainerRequest<'_>) -> Made {
+    let mut made = super::wanted(request);
+    made.0.shift_remove("files");
+    for place in &request.networks {
+        let shown = made.0.get_mut("networks");
+        let shown = shown.and_then(|networks| networks.get_mut(&place.name)?.as_object_mut());
+        if let Some(shown) = shown {
+            shown.insert("id".to_owned(), place.id.clone().into());
+        }
+    }
+    made
 }
 
 /// The image references in the manifest of an archive in the form of `docker save`.

@@ -34,6 +34,13 @@ pub enum Action {
         /// Name on the engine.
         name: String,
     },
+    /// Makes a named volume.
+    CreateVolume {
+        /// Key in the project.
+        key: String,
+        /// Name on the engine.
+        name: String,
+    },
     /// Makes a container.
     CreateContainer {
         /// The service.
@@ -140,6 +147,7 @@ impl Action {
             Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, .. } => {
                 ("network", name.clone())
             }
+            Self::CreateVolume { name, .. } => ("volume", name.clone()),
             Self::CreateContainer { name, .. }
             | Self::StartContainer { name, .. }
             | Self::AwaitCondition { name, .. }
@@ -157,6 +165,7 @@ impl Action {
             Self::LoadBundledImages { .. } => "load-bundled-images",
             Self::PullImage { .. } => "pull-image",
             Self::CreateNetwork { .. } => "create-network",
+            Self::CreateVolume { .. } => "create-volume",
             Self::CreateContainer { .. } => "create-container",
             Self::StartContainer { .. } => "start-container",
             Self::AwaitCondition { .. } => "await-condition",
@@ -197,6 +206,7 @@ impl fmt::Display for Action {
             }
             Self::PullImage { reference } => write!(f, "pull image `{reference}`"),
             Self::CreateNetwork { name, .. } => write!(f, "create network `{name}`"),
+            Self::CreateVolume { name, .. } => write!(f, "create volume `{name}`"),
             Self::CreateContainer { name, .. } => write!(f, "create container `{name}`"),
             Self::StartContainer { name, .. } => write!(f, "start container `{name}`"),
             Self::AwaitCondition {

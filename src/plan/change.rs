@@ -164,7 +164,10 @@ fn of_container(
     let Some(desired) = deployment.project.services.get(service) else {
         return Change::Nothing;
     };
-    if let Some(cause) = difference::cause(service, desired, container, observed) {
+    let causes = difference::causes(service, desired, container, observed, deployment);
+    if !causes.is_empty() {
+        let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
+        let cause = causes.join(", ");
         return Change::Recreate { cause };
     }
     let is_named = request.services.is_empty() || request.services.iter().any(|s| s == service);

@@ -32,6 +32,8 @@ pub fn find(deployment: &Deployment, observed: &Observed) -> Vec<Obstacle> {
     duplicate_ports(deployment, &mut obstacles);
     mounted_files(deployment, observed, &mut obstacles);
     definitions(deployment, observed, &mut obstacles);
+    refused(observed, &mut obstacles);
+    contents(deployment, &mut obstacles);
     for folder in &deployment.folders {
         let path = folder.path.display();
         match observed.folders.get(&folder.path) {
@@ -137,6 +139,47 @@ fn duplicate_ports(deployment: &Deployment, obstacles: &mut Vec<Obstacle>) {
             }
             seen.push((name, address, published, &port.protocol));
         }
+    }
+}
+
+/// Keys of the definitions that cannot be carried out, and that would change what runs if they were
+/// left out.
+fn refused(observed: &Observed, obstacles: &mut Vec<Obstacle>) {
+    for refused in &observed.refused {
+        let place = refused.place.as_ref();
+        let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+        obstacles.push(Obstacle {
+            id: "KEY_NOT_SUPPORTED",
+            text: format!("`{}` cannot be carried out{place}", refused.path),
+            because: refused.because.clone(),
+            fix: refused.fix.clone(),
+        });
+    }
+}
+
+/// Secrets, configs and profiles whose content is not there.
+fn contents(deployment: &Deployment, obstacles: &mut Vec<Obstacle>) {
+    for (path, content) in &deployment.contents {
+        if content.is_some() {
+            continue;
+        }
+        let (because, fix) = if path.starts_with("seccomp=") {
+            (
+                "the definitions name it as a seccomp profile",
+                "put the file there, as JSON; a relative path starts at `lib/`",
+            )
+        } else {
+            (
+                "the definitions take it from an environment variable that is not set",
+                "set the variable, or give it a `file`",
+            )
+        };
+        obstacles.push(Obstacle {
+            id: "CONTENT_MISSING",
+            text: format!("the content of `{path}` is not there"),
+            because: because.to_owned(),
+            fix: fix.to_owned(),
+        });
     }
 }
 

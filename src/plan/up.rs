@@ -209,6 +209,7 @@ fn ground(
         .iter()
         .filter(|(name, _)| chosen.contains(name.as_str()));
     let used: BTreeSet<&String> = services
+        .clone()
         .flat_map(|(_, service)| service.networks.keys())
         .collect();
     for (key, network) in &deployment.project.networks {
@@ -229,6 +230,25 @@ fn ground(
             let cause = "an interrupted run left it beside another one of the same name";
             let at = draft.push(Action::RemoveNetwork { name, id }, cause, []);
             ground.others.push(at);
+        }
+    }
+    let mounted: BTreeSet<&String> = services
+        .clone()
+        .flat_map(|(_, service)| &service.volumes)
+        .filter_map(|mount| match &mount.source {
+            MountSource::Volume(key) => key.as_ref(),
+            _ => None,
+        })
+        .collect();
+    for (key, volume) in &deployment.project.volumes {
+        let is_missing = matches!(observed.volumes.get(&volume.name), Some(None));
+        if !volume.external && is_missing && mounted.contains(key) {
+            let action = Action::CreateVolume {
+                key: key.clone(),
+                name: volume.name.clone(),
+            };
+            let at = draft.push(action, "it does not exist", []);
+            ground.volumes.insert(key.clone(), at);
         }
     }
     ground

@@ -84,6 +84,12 @@ impl Masker {
         }
     }
 
+    /// A text with the password of every URL replaced by another text.
+    #[must_use]
+    pub fn without_passwords(&self, text: &str, replacement: &str) -> String {
+        without_passwords(text).replace(MASK, replacement)
+    }
+
     /// A value as it may be shown when these secrets are in use: one of them inside of it, such as
     /// by reference, is masked too.
     #[must_use]

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toolkit::bundled;
-use toolkit::compose::{Environment, Network, Service, Values};
+use toolkit::compose::{Environment, Network, Service, Values, Volume};
+use toolkit::engine;
 use toolkit::engine::memory::MemoryEngine;
-use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace};
+use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace, PutFile};
 use toolkit::labels;
 use toolkit::observed::ContainerState;
+use toolkit::secret::Secret;
 
-use super::instance::{Remover, engine, unique_name};
+use super::instance::{Remover, engine as real_engine, unique_name};
 use crate::sandbox::PROGRAM;
 
 /// Ends a container's process without warning, through the engine's own socket.
@@ -60,6 +62,21 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
     assert_eq!(found[0].labels[labels::PROJECT], project);
     assert_eq!(engine.networks(project).await.unwrap(), []);
 
+    // A named volume is made once and keeps its labels; a missing one is none.
+    let volume = Volume {
+        name: format!("{project}_data"),
+        ..Volume::default()
+    };
+    assert_eq!(engine.volume(&volume.name).await.unwrap(), None);
+    engine.create_volume(&volume, &label).await.unwrap();
+    engine.create_volume(&volume, &label).await.unwrap();
+    let found = engine.volume(&volume.name).await.unwrap().unwrap();
+    assert_eq!(
+        (&found.name, found.driver.as_str()),
+        (&volume.name, "local")
+    );
+    assert_eq!(found.labels[labels::PROJECT], project);
+
     // A container is created once under its name, and not started by that.
     let service = Service {
         image: image.to_owned(),
@@ -79,6 +96,7 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
         name,
         id: id.clone(),
         aliases: vec!["redis".to_owned()],
+        links: Vec::new(),
         settings: Values::new(),
     };
     let mut all = label.clone();
@@ -86,6 +104,12 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
     let request = ContainerRequest {
         networks: vec![place],
         labels: all,
+        put: vec![PutFile {
+            target: "/run/secrets/token".to_owned(),
+            content: Secret::new("s3same"),
+            mode: 0o400,
+            owner: (0, 0),
+        }],
         ..ContainerRequest::new(&container, "redis", &service)
     };
     engine.create_container(&request).await.unwrap();
@@ -101,6 +125,21 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
         (observed.project.as_str(), observed.service.as_str()),
         (project, "redis")
     );
+    // It shows what was asked for, and its files can be read before it starts.
+    let wanted = engine::wanted(&request).0;
+    for key in ["command", "environment", "restart"] {
+        let shown = observed.made.0.get(key);
+        let (wanted, shown) = (wanted.get(key).cloned(), shown.cloned());
+        if key == "environment" {
+            assert_eq!(shown.unwrap()["COLOUR"], wanted.unwrap()["COLOUR"]);
+        } else {
+            assert_eq!(shown, wanted, "{key}");
+        }
+    }
+    let token = engine.file(&container, "/run/secrets/token").await.unwrap();
+    assert_eq!(token.unwrap(), b"s3same");
+    let nothing = engine.file(&container, "/run/secrets/none").await.unwrap();
+    assert_eq!(nothing, None);
     let listed = engine.project_containers(project).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(
@@ -165,7 +204,7 @@ async fn the_engine_in_memory_keeps_the_contract() {
 
 #[test]
 fn the_real_engine_keeps_the_contract() {
-    let Some((runtime, engine)) = engine() else {
+    let Some((runtime, engine)) = real_engine() else {
         return;
     };
     let project = unique_name();
@@ -175,6 +214,7 @@ fn the_real_engine_keeps_the_contract() {
         engine: &engine,
         project: &project,
     };
+    let _volume = super::overrides::Volume::new(&runtime, format!("{project}_data"));
     let outcome = runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(120), check(&engine, &project, &image)).await
     });

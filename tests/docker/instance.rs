@@ -103,6 +103,16 @@ impl Instance {
         plan["data"]["steps"].as_array().unwrap().len()
     }
 
+    /// The steps of a plan made now, each with its cause; empty when nothing is to do.
+    pub fn plan(&self) -> String {
+        let ran = self.run(&["plan", "--format", "json"]).succeeded();
+        let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let steps = plan["data"]["steps"].as_array().unwrap().iter();
+        steps
+            .map(|step| format!("{step}\n").replace("\\\"", "\""))
+            .collect()
+    }
+
     /// Sends an HTTP request to the site.
     pub fn http(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         http(self.port, method, path, body)

@@ -115,6 +115,8 @@ impl Witness {
             let body = json!({
                 "Image": image,
                 "Labels": { "witness": "yes" },
+                // Its runs would leave traces of their own.
+                "Healthcheck": { "Test": ["NONE"] },
                 "HostConfig": {
                     "NetworkMode": name,
                     "Mounts": [{ "Type": "volume", "Source": name, "Target": "/data" }],
@@ -134,12 +136,7 @@ impl Witness {
         let get = |path: String| -> Value {
             let (status, answer) = raw::request(&raw::socket(), "GET", &path, b"");
             assert_eq!(status, 200, "{path}");
-            let mut seen: Value = serde_json::from_slice(&answer).unwrap();
-            // The log of its own health check goes on.
-            if let Some(health) = seen.pointer_mut("/State/Health") {
-                *health = Value::Null;
-            }
-            seen
+            serde_json::from_slice(&answer).unwrap()
         };
         let name = &self.name;
         let metadata = std::fs::metadata(&self.file).unwrap();

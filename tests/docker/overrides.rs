@@ -1,14 +1,26 @@
 //! docker-compose.override.yml on the engine: what it asks for is what containers get.
 
 use bollard::Docker;
+use serde_json::json;
+use toolkit::engine::Engine;
 
 use super::instance::Instance;
 
 /// Removes a volume when it goes out of scope.
-struct Volume<'a> {
+pub struct Volume<'a> {
     runtime: &'a tokio::runtime::Runtime,
-    client: &'a Docker,
+    client: Docker,
     name: String,
+}
+
+impl<'a> Volume<'a> {
+    pub fn new(runtime: &'a tokio::runtime::Runtime, name: String) -> Self {
+        Self {
+            runtime,
+            client: Docker::connect_with_defaults().unwrap(),
+            name,
+        }
+    }
 }
 
 impl Drop for Volume<'_> {
@@ -54,7 +66,7 @@ services:
     networks: {default: {aliases: [second-name]}, back: }
     secrets: [token]
   helper:
-    build: .
+    attach: false
     image: IMAGE
     command: [redis-server, --dir, /tmp, --port, "7777"]
     network_mode: "service:redis"
@@ -91,13 +103,9 @@ fn what_an_override_asks_for_is_what_containers_get() {
         client: &client,
         name: format!("{}_back", instance.project),
     };
-    let _volume = Volume {
-        runtime,
-        client: &client,
-        name: format!("{}_extra", instance.project),
-    };
+    let _volume = Volume::new(runtime, format!("{}_extra", instance.project));
     let ran = instance.run(&["up"]).succeeded();
-    let warned = "`services.helper.build` is not carried out";
+    let warned = "`services.helper.attach` is not carried out";
     assert!(ran.stderr.contains(warned), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("docker-compose.override.yml:20:5"),
@@ -182,4 +190,425 @@ fn a_network_that_somebody_else_should_have_made_is_named_before_anything_change
         ran.stderr
     );
     assert!(instance.containers().is_empty());
+}
+
+/// One service with every key that an engine of API 1.41 can carry out on this kind of machine, and
+/// what the engine shows of it.
+const KEYS: &str = r#"
+services:
+  keys:
+    image: IMAGE
+    command: [redis-server, --dir, /tmp, --port, "7777"]
+    container_name: PROJECT-named
+    hostname: keys
+    domainname: keys.test
+    environment: {COLOUR: blue, PATH: }
+    user: "0:0"
+    working_dir: /tmp
+    labels: {team: a}
+    stop_signal: SIGINT
+    stop_grace_period: 7s
+    stdin_open: true
+    tty: true
+    expose: ["7777", "7778/udp"]
+    ports:
+      - {target: 7777, host_ip: 127.0.0.1, protocol: udp}
+      - {target: 7777, host_ip: 127.0.0.1, published: "PORT"}
+    healthcheck: {test: "true", interval: 30s, timeout: 3s, retries: 2, start_period: 1s}
+    restart: "no"
+    deploy:
+      restart_policy: {condition: on-failure, max_attempts: 3}
+      resources: {limits: {memory: 96m, pids: 200}, reservations: {memory: 32m}}
+    cpu_shares: 512
+    cpus: 0.5
+    oom_score_adj: 100
+    shm_size: 16m
+    init: true
+    cap_add: [NET_ADMIN, cap_sys_time]
+    cap_drop: [MKNOD]
+    security_opt: ["no-new-privileges:true", "seccomp=../config/seccomp.json", "systempaths=unconfined"]
+    group_add: ["2000"]
+    ulimits: {nofile: {soft: 1024, hard: 2048}, nproc: 500}
+    sysctls: {net.ipv4.ip_unprivileged_port_start: "80"}
+    devices: ["/dev/null:/dev/xnull:r"]
+    device_cgroup_rules: ["c 1:3 mr"]
+    dns: [192.0.2.1]
+    dns_opt: ["ndots:2"]
+    dns_search: [keys.test]
+    extra_hosts: ["ldap.test:10.9.8.7", "six.test:[::1]"]
+    logging: {driver: json-file, options: {max-size: 1m}}
+    ipc: shareable
+    pid: "service:redis"
+    links: ["redis:cache"]
+    external_links: ["PROJECT-redis-1:outside"]
+    networks:
+      default: {aliases: [second-name]}
+      fixed: {priority: 10, ipv4_address: 10.213.SUBNET.20}
+    tmpfs: ["/scratch:size=1m,mode=1777"]
+    volumes:
+      - /anonymous
+      - named:/named
+      - {type: volume, source: named, target: /plain, read_only: true, volume: {nocopy: true}}
+      - {type: tmpfs, target: /memory, tmpfs: {size: 2m, mode: 0o750}}
+      - {type: bind, source: ../data, target: /shared, read_only: true, bind: {propagation: rslave}}
+    secrets:
+      - plain
+      - {source: variable, target: from-variable, uid: "33", gid: "34", mode: 0o400}
+    configs: [{source: inline, target: /etc/inline.conf}]
+volumes:
+  named: {labels: {kind: scratch}}
+networks:
+  fixed: {ipam: {config: [{subnet: 10.213.SUBNET.0/24}]}}
+secrets:
+  plain: {file: ../config/token.txt}
+  variable: {environment: TEST_TOKEN}
+configs:
+  inline: {content: "inline = yes\n"}
+"#;
+
+#[test]
+fn every_key_reaches_the_engine_and_stays_equal_to_what_it_shows() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let model = instance
+        .run(&["compose", "config", "--format", "json"])
+        .succeeded();
+    let model: serde_json::Value = serde_json::from_str(&model.stdout).unwrap();
+    let image = model["services"]["redis"]["image"].as_str().unwrap();
+    let (project, port) = (&instance.project, super::instance::free_port());
+    // One of 200 subnets by the process, so that tests side by side keep apart.
+    let subnet = 20 + std::process::id() % 200;
+    let keys = KEYS
+        .replace("IMAGE", image)
+        .replace("PROJECT", project)
+        .replace("PORT", &port.to_string())
+        .replace("SUBNET", &subnet.to_string());
+    let sandbox = &instance.sandbox;
+    sandbox.write("config/docker-compose.override.yml", &keys);
+    sandbox.write("config/token.txt", "t0ken\n");
+    let profile = "{\"defaultAction\": \"SCMP_ACT_ALLOW\"}\n";
+    sandbox.write("config/seccomp.json", profile);
+    let client = Docker::connect_with_defaults().unwrap();
+    let runtime = &instance.runtime;
+    let _networks = ["back", "fixed"].map(|name| Network {
+        runtime,
+        client: &client,
+        name: format!("{project}_{name}"),
+    });
+    let _volume = Volume::new(runtime, format!("{project}_named"));
+
+    // A variable that is not there is said before anything is made.
+    let ran = instance.run(&["up"]).ended_with(6);
+    assert!(ran.stderr.contains("CONTENT_MISSING"), "{}", ran.stderr);
+    assert!(instance.containers().is_empty());
+    sandbox.write("lib/.env", "TEST_TOKEN=hidden-9f3a\n");
+    let ran = instance.run(&["up", "-d"]).succeeded();
+    assert!(!ran.stderr.contains("hidden-9f3a"), "{}", ran.stderr);
+    assert_eq!(instance.plan(), "");
+
+    let name = format!("{project}-named");
+    let options = None::<bollard::query_parameters::InspectContainerOptions>;
+    let keys = runtime
+        .block_on(client.inspect_container(&name, options))
+        .unwrap();
+    let shown = serde_json::to_value(&keys).unwrap();
+    assert!(!shown.to_string().contains("hidden-9f3a"));
+    let at = |path: &str| shown.pointer(path).cloned().unwrap_or_default();
+    for (path, expected) in [
+        ("/Config/Hostname", json!("keys")),
+        ("/Config/Domainname", json!("keys.test")),
+        ("/Config/User", json!("0:0")),
+        ("/Config/WorkingDir", json!("/tmp")),
+        ("/Config/StopSignal", json!("SIGINT")),
+        ("/Config/StopTimeout", json!(7)),
+        ("/Config/Tty", json!(true)),
+        ("/Config/OpenStdin", json!(true)),
+        ("/Config/Labels/team", json!("a")),
+        ("/Config/Healthcheck/Test", json!(["CMD-SHELL", "true"])),
+        ("/Config/Healthcheck/Retries", json!(2)),
+        ("/HostConfig/RestartPolicy/Name", json!("on-failure")),
+        ("/HostConfig/RestartPolicy/MaximumRetryCount", json!(3)),
+        ("/HostConfig/Memory", json!(96 << 20)),
+        ("/HostConfig/MemoryReservation", json!(32 << 20)),
+        ("/HostConfig/NanoCpus", json!(500_000_000)),
+        ("/HostConfig/CpuShares", json!(512)),
+        ("/HostConfig/PidsLimit", json!(200)),
+        ("/HostConfig/OomScoreAdj", json!(100)),
+        ("/HostConfig/ShmSize", json!(16 << 20)),
+        ("/HostConfig/Init", json!(true)),
+        ("/HostConfig/CapDrop", json!(["MKNOD"])),
+        ("/HostConfig/GroupAdd", json!(["2000"])),
+        ("/HostConfig/MaskedPaths", json!([])),
+        ("/HostConfig/ReadonlyPaths", json!([])),
+        ("/HostConfig/Devices/0/PathInContainer", json!("/dev/xnull")),
+        ("/HostConfig/Devices/0/CgroupPermissions", json!("r")),
+        ("/HostConfig/DeviceCgroupRules", json!(["c 1:3 mr"])),
+        ("/HostConfig/Dns", json!(["192.0.2.1"])),
+        ("/HostConfig/DnsOptions", json!(["ndots:2"])),
+        ("/HostConfig/DnsSearch", json!(["keys.test"])),
+        ("/HostConfig/IpcMode", json!("shareable")),
+        ("/HostConfig/LogConfig/Config/max-size", json!("1m")),
+        ("/HostConfig/Tmpfs/~1scratch", json!("size=1m,mode=1777")),
+        (
+            "/HostConfig/Sysctls/net.ipv4.ip_unprivileged_port_start",
+            json!("80"),
+        ),
+        (
+            "/HostConfig/ExtraHosts",
+            json!(["ldap.test:10.9.8.7", "six.test:::1"]),
+        ),
+        (
+            "/HostConfig/PortBindings/7777~1tcp/0/HostPort",
+            json!(port.to_string()),
+        ),
+        (
+            "/HostConfig/PortBindings/7777~1udp/0/HostIp",
+            json!("127.0.0.1"),
+        ),
+    ] {
+        assert_eq!(at(path), expected, "{path}");
+    }
+    let variables = at("/Config/Env").to_string();
+    assert!(variables.contains("COLOUR=blue"), "{variables}");
+    let options = at("/HostConfig/SecurityOpt").to_string();
+    for option in ["no-new-privileges:true", "SCMP_ACT_ALLOW"] {
+        assert!(options.contains(option), "{options}");
+    }
+    assert!(at("/HostConfig/PidMode").to_string().contains("container:"));
+    let fixed = at(&format!("/NetworkSettings/Networks/{project}_fixed"));
+    assert_eq!(
+        fixed["IPAMConfig"]["IPv4Address"],
+        json!(format!("10.213.{subnet}.20"))
+    );
+    let links = fixed["Links"].to_string();
+    for link in [
+        format!("{project}-redis-1:cache"),
+        format!("{project}-redis-1:outside"),
+    ] {
+        assert!(links.contains(&link), "{links}");
+    }
+    let mounts = at("/Mounts");
+    let mounts = mounts.as_array().unwrap();
+    let mount = |target: &str| {
+        let found = mounts.iter().find(|mount| mount["Destination"] == target);
+        found.unwrap_or_else(|| panic!("{target}: {mounts:?}"))
+    };
+    assert_eq!(mount("/anonymous")["Type"], "volume");
+    assert_eq!(mount("/named")["Name"], format!("{project}_named"));
+    assert_eq!(mount("/plain")["RW"], false);
+    assert_eq!(mount("/shared")["Propagation"], "rslave");
+    assert_eq!(mount("/run/secrets/plain")["RW"], false);
+    let memory = at("/HostConfig/Mounts");
+    let memory = memory.as_array().unwrap();
+    let memory = memory.iter().find(|mount| mount["Target"] == "/memory");
+    assert_eq!(memory.unwrap()["TmpfsOptions"]["Mode"], 0o750);
+
+    // Files that were put in hold what they should, for whom they should.
+    let read = |path: &str| {
+        let content = runtime.block_on(instance.engine.file(&name, path)).unwrap();
+        String::from_utf8(content.unwrap()).unwrap()
+    };
+    assert_eq!(read("/run/secrets/from-variable"), "hidden-9f3a");
+    assert_eq!(read("/etc/inline.conf"), "inline = yes\n");
+    let header = header(runtime, &client, &name, "/run/secrets/from-variable");
+    assert_eq!(header.mode().unwrap() & 0o777, 0o400);
+    assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (33, 34));
+
+    // The plan stays empty through a stop and a start.
+    instance.run(&["stop"]).succeeded();
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+
+    // A content that has changed is a difference, and is not shown.
+    sandbox.write("lib/.env", "TEST_TOKEN=hidden-other\n");
+    let plan = instance.plan();
+    assert!(
+        plan.contains("files /run/secrets/from-variable: #"),
+        "{plan}"
+    );
+    assert!(!plan.contains("hidden"), "{plan}");
+    sandbox.write("lib/.env", "TEST_TOKEN=hidden-9f3a\n");
+    instance.run(&["down"]).succeeded();
+}
+
+/// The header of a file of a container.
+fn header(
+    runtime: &tokio::runtime::Runtime,
+    client: &Docker,
+    container: &str,
+    path: &str,
+) -> tar::Header {
+    use futures_util::TryStreamExt;
+    let options = bollard::query_parameters::DownloadFromContainerOptionsBuilder::new()
+        .path(path)
+        .build();
+    let pieces = client.download_from_container(container, Some(options));
+    let pieces: Vec<bytes::Bytes> = runtime.block_on(pieces.try_collect()).unwrap();
+    let archive = pieces.concat();
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let entry = archive.entries().unwrap().next().unwrap().unwrap();
+    entry.header().clone()
+}
+
+#[test]
+fn what_an_engine_cannot_do_is_refused_before_anything_changes() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.sandbox.write(
+        "config/docker-compose.override.yml",
+        "services:\n  redis:\n    annotations: {a: b}\n    develop: {watch: []}\n  extra:\n    image: i\n    build: .\n",
+    );
+    let ran = instance.run(&["up"]).ended_with(6);
+    for expected in [
+        "KEY_NOT_SUPPORTED",
+        "`services.extra.build` cannot be carried out",
+        "docker-compose.override.yml:7:5",
+    ] {
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    let facts = instance.runtime.block_on(instance.engine.facts()).unwrap();
+    let is_refused = ran.stderr.contains("`services.redis.annotations`");
+    assert_eq!(is_refused, facts.api < (1, 43), "{}", ran.stderr);
+    assert!(instance.containers().is_empty());
+}
+
+#[test]
+fn what_somebody_changes_by_hand_is_named() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+    let client = Docker::connect_with_defaults().unwrap();
+    let runtime = &instance.runtime;
+    let name = format!("{}-redis-1", instance.project);
+    let update = bollard::models::ContainerUpdateBody {
+        memory: Some(256 << 20),
+        memory_swap: Some(512 << 20),
+        restart_policy: Some(bollard::models::RestartPolicy {
+            name: Some(bollard::models::RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        ..Default::default()
+    };
+    runtime
+        .block_on(client.update_container(&name, update))
+        .unwrap();
+    let plan = instance.plan();
+    assert!(
+        plan.contains("mem_limit: unset → ") || plan.contains("mem_limit: 268435456 → unset"),
+        "{plan}"
+    );
+    assert!(plan.contains("restart: no → always"), "{plan}");
+    assert!(!plan.contains("mongo-1` (recreate"), "{plan}");
+    let leave = bollard::models::NetworkDisconnectRequest {
+        container: format!("{}-mongo-1", instance.project),
+        force: None,
+    };
+    let network = format!("{}_default", instance.project);
+    runtime
+        .block_on(client.disconnect_network(&network, leave))
+        .unwrap();
+    let plan = instance.plan();
+    assert!(
+        plan.contains(&format!("networks {network}: unset → ")),
+        "{plan}"
+    );
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+}
+
+/// Removes an image when it goes out of scope.
+struct OwnImage<'a> {
+    runtime: &'a tokio::runtime::Runtime,
+    client: &'a Docker,
+    name: String,
+}
+
+impl Drop for OwnImage<'_> {
+    fn drop(&mut self) {
+        let options = None::<bollard::query_parameters::RemoveImageOptions>;
+        let _ = self
+            .runtime
+            .block_on(self.client.remove_image(&self.name, options, None));
+    }
+}
+
+#[test]
+fn what_an_image_brings_is_no_difference() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up", "-d"]).succeeded();
+    let client = Docker::connect_with_defaults().unwrap();
+    let runtime = &instance.runtime;
+    let project = &instance.project;
+    let image = OwnImage {
+        runtime,
+        client: &client,
+        name: format!("{project}-image:1"),
+    };
+    let config = bollard::models::ContainerConfig {
+        env: Some(vec!["OF_IMAGE=1".to_owned(), "BOTH=image".to_owned()]),
+        cmd: Some(
+            ["redis-server", "--dir", "/tmp", "--port", "7779"]
+                .map(ToOwned::to_owned)
+                .to_vec(),
+        ),
+        volumes: Some(vec!["/of-image".to_owned()]),
+        exposed_ports: Some(vec!["7779/tcp".to_owned()]),
+        labels: Some([("of.image".to_owned(), "1".to_owned())].into()),
+        user: Some("0".to_owned()),
+        working_dir: Some("/tmp".to_owned()),
+        stop_signal: Some("SIGINT".to_owned()),
+        healthcheck: Some(bollard::models::HealthConfig {
+            test: Some(vec![
+                "CMD".to_owned(),
+                "/toolkit".to_owned(),
+                "--version".to_owned(),
+            ]),
+            interval: Some(5_000_000_000),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let options = bollard::query_parameters::CommitContainerOptionsBuilder::new()
+        .container(&format!("{project}-redis-1"))
+        .repo(&format!("{project}-image"))
+        .tag("1")
+        .pause(false)
+        .build();
+    runtime
+        .block_on(client.commit_container(options, config))
+        .unwrap();
+    let definition = format!(
+        "services:\n  plain: {{image: {0}}}\n  own:\n    image: {0}\n    environment: {{BOTH: own}}\n    healthcheck: {{retries: 4}}\n    expose: [\"1\"]\n    entrypoint: [/toolkit, serve, redis]\n    command: [redis-server, --dir, /tmp, --port, \"7780\"]\n",
+        image.name
+    );
+    let file = "config/docker-compose.override.yml";
+    instance.sandbox.write(file, &definition);
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+    instance.run(&["stop"]).succeeded();
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+
+    // What is taken away falls back to what the image brings, and is named with its line.
+    instance
+        .sandbox
+        .replace(file, "{BOTH: own}", "{BOTH: other}");
+    let plan = instance.plan();
+    let expected = "environment BOTH: \"own\" → \"other\" (config/docker-compose.override.yml:5)";
+    assert!(plan.contains(expected), "{plan}");
+    instance
+        .sandbox
+        .replace(file, "    environment: {BOTH: other}\n", "");
+    let plan = instance.plan();
+    assert!(
+        plan.contains("environment BOTH: \"own\" → \"image\""),
+        "{plan}"
+    );
+    instance.run(&["down"]).succeeded();
 }

@@ -168,7 +168,11 @@ async fn what_goes_goes_first_and_dependants_before_what_they_need() {
         "{}",
         plan.steps[0].cause
     );
-    assert_eq!(plan.steps[2].cause, "image: mongo:8.0 → mongo:9.0");
+    let cause = &plan.steps[2].cause;
+    assert!(
+        cause.starts_with("image: mongo:8.0 → mongo:9.0 ("),
+        "{cause}"
+    );
     apply(&engine, &new, &plan).await.unwrap();
     assert_eq!(plan_now(&engine, &new).await.0, Plan::default());
 }
@@ -386,7 +390,7 @@ async fn a_newer_image_under_the_same_name_is_deployed() {
     let (plan, _) = plan_now(&engine, &deployment).await;
     assert_eq!(
         plan.steps[0].cause,
-        "image `redis:7.4` has been replaced by a newer one"
+        "image redis:7.4: redis:7.4 → redis:7.4-ne"
     );
     assert!(
         plan.steps

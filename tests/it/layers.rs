@@ -12,7 +12,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     ("labels", &[]),
     ("secret", &[]),
     ("event", &[]),
-    ("observed", &["labels"]),
+    ("observed", &["compose", "labels"]),
     ("diagnosis", &[]),
     ("servers", &[]),
     ("host", &[]),
@@ -40,7 +40,10 @@ const ALLOWED: [(&str, &[&str]); 28] = [
         ],
     ),
     ("rollback", &["deployment", "journal", "observed", "plan"]),
-    ("engine", &["compose", "image", "labels", "observed"]),
+    (
+        "engine",
+        &["compose", "image", "labels", "observed", "secret"],
+    ),
     ("probe", &["deployment", "observed", "secret"]),
     (
         "observe",

@@ -9,6 +9,8 @@ use toolkit::journal::Existing;
 use toolkit::observed::{Container, ContainerState, Network, Observed};
 use toolkit::plan::Plan;
 use toolkit::release::Edition;
+use toolkit::settings::disclosure::Masker;
+use toolkit::settings::reference::Reference;
 use toolkit::{compose, labels, rollback};
 
 const DEFINITION: &str = "services:
@@ -33,6 +35,9 @@ fn previous() -> Deployment {
         bundled_architecture: "amd64".to_owned(),
         urls: Vec::new(),
         warnings: Vec::new(),
+        origins: BTreeMap::new(),
+        contents: BTreeMap::new(),
+        masker: Masker::new(&Reference::load().unwrap()),
     }
 }
 

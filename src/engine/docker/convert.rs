@@ -6,15 +6,16 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
     EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Ipam,
     IpamConfig, Mount, MountType, Network as NetworkModel, NetworkCreateRequest, NetworkingConfig,
-    PortBinding, RestartPolicy, RestartPolicyNameEnum, SystemVersion,
+    PortBinding, SystemVersion, Volume as VolumeModel, VolumeCreateRequest,
 };
 
 use super::host::{self, Reader};
+use super::normal;
 use crate::compose::{self, Healthcheck, MountSource};
 use crate::engine::{ContainerRequest, NetworkPlace, PortHolder};
 use crate::labels;
 use crate::observed::{
-    Container, ContainerState, EngineFacts, Environment, Health, Network, PublishedPort,
+    Container, ContainerState, EngineFacts, Environment, Health, Network, PublishedPort, Volume,
 };
 
 pub(super) fn facts(version: SystemVersion) -> EngineFacts {
@@ -36,6 +37,7 @@ pub(super) fn facts(version: SystemVersion) -> EngineFacts {
 }
 
 pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
+    let made = normal::of_inspected(&inspected);
     let state = inspected.state.unwrap_or_default();
     let config = inspected.config.unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or(0);
@@ -112,6 +114,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
                 .collect(),
         ),
         labels,
+        made,
     }
 }
 
@@ -172,7 +175,11 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
         .environment
         .0
         .iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")));
+        .map(|(name, value)| match value {
+            Some(value) => format!("{name}={value}"),
+            // Takes away what the image sets.
+            None => name.clone(),
+        });
     let mut exposed: Vec<String> = service
         .expose
         .iter()
@@ -212,7 +219,7 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
         networking_config: networking,
         ..ContainerCreateBody::default()
     };
-    host::fill(&mut body, &service.rest);
+    host::fill(&mut body, request);
     body
 }
 
@@ -228,9 +235,44 @@ pub(super) fn endpoint(place: &NetworkPlace) -> EndpointSettings {
         aliases: Some(place.aliases.clone()),
         ipam_config: (addresses != EndpointIpamConfig::default()).then_some(addresses),
         mac_address: read.text("mac_address"),
-        driver_opts: read.map("driver_opts"),
+        links: (!place.links.is_empty()).then(|| place.links.clone()),
+        driver_opts: driver_opts(read),
         gw_priority: read.number("gw_priority"),
         ..EndpointSettings::default()
+    }
+}
+
+/// Options of the driver; the name of the interface is one of them for the engine.
+fn driver_opts(read: Reader<'_>) -> Option<HashMap<String, String>> {
+    let mut options = read.map("driver_opts");
+    if let Some(name) = read.text("interface_name") {
+        let key = "com.docker.network.endpoint.ifname".to_owned();
+        options.get_or_insert_default().insert(key, name);
+    }
+    options
+}
+
+/// What the engine needs to make a volume.
+pub(super) fn volume_request(
+    volume: &compose::Volume,
+    labels: &BTreeMap<String, String>,
+) -> VolumeCreateRequest {
+    let read = Reader(&volume.rest);
+    VolumeCreateRequest {
+        name: Some(volume.name.clone()),
+        driver: read.text("driver"),
+        driver_opts: read.map("driver_opts"),
+        labels: Some(labels.clone().into_iter().collect()),
+        ..VolumeCreateRequest::default()
+    }
+}
+
+pub(super) fn volume(model: VolumeModel) -> Volume {
+    Volume {
+        name: model.name,
+        driver: model.driver,
+        labels: model.labels.into_iter().collect(),
+        options: model.options.into_iter().collect(),
     }
 }
 
@@ -299,6 +341,9 @@ fn health_config(check: &Healthcheck) -> HealthConfig {
 fn host_config(request: &ContainerRequest<'_>) -> HostConfig {
     let service = request.service;
     let network = request.networks.first().map(|place| place.id.clone());
+    // On networks of the project the endpoints have the links.
+    let links = Some(&request.external_links).filter(|links| !links.is_empty());
+    let links = links.filter(|_| network.is_none()).cloned();
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
         let binding = PortBinding {
@@ -335,7 +380,8 @@ fn host_config(request: &ContainerRequest<'_>) -> HostConfig {
         mounts: (!mounts.is_empty()).then_some(mounts),
         network_mode: network.or_else(|| request.network_mode.clone()),
         port_bindings: Some(bindings),
-        restart_policy: service.restart.as_deref().map(restart_policy),
+        restart_policy: host::restart_policy(service),
+        links,
         volumes_from: (!shared.is_empty()).then(|| shared.clone()),
         ..HostConfig::default()
     }
@@ -360,18 +406,4 @@ fn short_bind(mount: &compose::Mount) -> Option<String> {
         .map(|option| format!(",{option}"))
         .collect();
     Some(format!("{path}:{}:{mode}{options}", mount.target))
-}
-
-fn restart_policy(text: &str) -> RestartPolicy {
-    let (name, count) = text.split_once(':').unwrap_or((text, ""));
-    let name = match name {
-        "always" => RestartPolicyNameEnum::ALWAYS,
-        "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
-        "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
-        _ => RestartPolicyNameEnum::NO,
-    };
-    RestartPolicy {
-        name: Some(name),
-        maximum_retry_count: count.parse().ok(),
-    }
 }

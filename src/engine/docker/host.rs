@@ -5,12 +5,17 @@ use std::collections::HashMap;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigCgroupnsModeEnum,
     HostConfigIsolationEnum, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountTmpfsOptions, MountType, MountVolumeOptions,
-    MountVolumeOptionsDriverConfig, ResourcesUlimits,
+    MountBindOptionsPropagationEnum, MountImageOptions, MountTmpfsOptions, MountType,
+    MountVolumeOptions, MountVolumeOptionsDriverConfig, ResourcesBlkioWeightDevice,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, ThrottleDevice,
 };
 use serde_json::Value;
 
 use crate::compose::{self, MountSource, Values};
+use crate::engine::ContainerRequest;
+
+/// The security option that is none for the engine, but a matter of paths.
+const UNCONFINED_PATHS: &str = "systempaths=unconfined";
 
 /// Reads canonical values by key.
 #[derive(Clone, Copy)]
@@ -66,8 +71,8 @@ fn plain(value: &Value) -> String {
 }
 
 /// Adds what stands in the rest of a service.
-pub(super) fn fill(body: &mut ContainerCreateBody, rest: &Values) {
-    let read = Reader(rest);
+pub(super) fn fill(body: &mut ContainerCreateBody, request: &ContainerRequest<'_>) {
+    let read = Reader(&request.service.rest);
     body.domainname = read.text("domainname");
     body.tty = read.flag("tty");
     body.open_stdin = read.flag("stdin_open");
@@ -98,7 +103,7 @@ pub(super) fn fill(body: &mut ContainerCreateBody, rest: &Values) {
     });
     host.group_add = read.texts("group_add");
     host.init = read.flag("init");
-    host.ipc_mode = read.text("ipc");
+    host.ipc_mode = request.ipc.clone().or_else(|| read.text("ipc"));
     host.isolation = match read.text("isolation").as_deref() {
         Some("default") => Some(HostConfigIsolationEnum::DEFAULT),
         Some("process") => Some(HostConfigIsolationEnum::PROCESS),
@@ -111,11 +116,20 @@ pub(super) fn fill(body: &mut ContainerCreateBody, rest: &Values) {
     });
     host.oom_kill_disable = read.flag("oom_kill_disable");
     host.oom_score_adj = read.number("oom_score_adj");
-    host.pid_mode = read.text("pid");
+    host.pid_mode = request.pid.clone().or_else(|| read.text("pid"));
     host.privileged = read.flag("privileged");
     host.readonly_rootfs = read.flag("read_only");
     host.runtime = read.text("runtime");
-    host.security_opt = read.texts("security_opt");
+    let options = request.security_opt.clone();
+    host.security_opt = options.or_else(|| read.texts("security_opt"));
+    if let Some(options) = &mut host.security_opt {
+        let count = options.len();
+        options.retain(|option| option != UNCONFINED_PATHS);
+        if options.len() < count {
+            host.masked_paths = Some(Vec::new());
+            host.readonly_paths = Some(Vec::new());
+        }
+    }
     host.shm_size = read.number("shm_size");
     host.storage_opt = read.map("storage_opt");
     host.sysctls = read.map("sysctls");
@@ -152,7 +166,8 @@ fn resources(host: &mut HostConfig, read: Reader<'_>) {
     let nano = cpus.map(|cpus| (cpus * 1e9).round() as i64);
     host.nano_cpus = nano;
     host.cpu_count = read.number("cpu_count");
-    host.cpu_percent = read.number("cpu_percent");
+    // Docker Compose hands hundredths on.
+    host.cpu_percent = read.number("cpu_percent").map(|percent| percent * 100);
     host.cpu_period = read.number("cpu_period");
     host.cpu_quota = read.number("cpu_quota");
     host.cpu_realtime_period = read.number("cpu_rt_period");
@@ -170,16 +185,102 @@ fn resources(host: &mut HostConfig, read: Reader<'_>) {
     host.pids_limit = limits
         .and_then(|limits| limits.number("pids"))
         .or_else(|| read.number("pids_limit"));
-    host.blkio_weight = read
-        .inner("blkio_config")
-        .and_then(|config| config.number("weight"))
-        .and_then(|weight| weight.try_into().ok());
-    let requests = reservations.and_then(|reservations| reservations.0.get("devices"));
-    let requests = requests.or_else(|| read.0.get("gpus"));
-    host.device_requests = requests.map(device_requests);
+    if let Some(config) = read.inner("blkio_config") {
+        block_devices(host, config);
+    }
+    let mut requests = Vec::new();
+    if let Some(devices) = reservations.and_then(|reservations| reservations.0.get("devices")) {
+        requests.extend(device_requests(devices, None));
+    }
+    if let Some(cards) = read.0.get("gpus") {
+        requests.extend(device_requests(cards, Some("gpu")));
+    }
+    let named: Vec<String> = read
+        .objects("devices")
+        .filter_map(interface_device)
+        .collect();
+    if !named.is_empty() {
+        requests.push(DeviceRequest {
+            driver: Some("cdi".to_owned()),
+            device_ids: Some(named),
+            ..DeviceRequest::default()
+        });
+    }
+    host.device_requests = (!requests.is_empty()).then_some(requests);
 }
 
-fn device_requests(value: &Value) -> Vec<DeviceRequest> {
+/// Weights and limits of block devices.
+fn block_devices(host: &mut HostConfig, config: Reader<'_>) {
+    host.blkio_weight = config
+        .number("weight")
+        .and_then(|weight| weight.try_into().ok());
+    let limits = |key: &str| {
+        config.0.contains_key(key).then(|| {
+            let limits = config.objects(key).map(|limit| ThrottleDevice {
+                path: limit.text("path"),
+                rate: limit.number("rate"),
+            });
+            limits.collect()
+        })
+    };
+    host.blkio_device_read_bps = limits("device_read_bps");
+    host.blkio_device_read_iops = limits("device_read_iops");
+    host.blkio_device_write_bps = limits("device_write_bps");
+    host.blkio_device_write_iops = limits("device_write_iops");
+    host.blkio_weight_device = config.0.contains_key("weight_device").then(|| {
+        let weights = config.objects("weight_device");
+        let weights = weights.map(|weight| ResourcesBlkioWeightDevice {
+            path: weight.text("path"),
+            weight: weight
+                .number("weight")
+                .and_then(|weight| weight.try_into().ok()),
+        });
+        weights.collect()
+    });
+}
+
+/// The name of a device that the engine looks up in the Container Device Interface, such as
+/// `vendor.com/class=name`.
+fn interface_device(device: Reader<'_>) -> Option<String> {
+    let source = device.text("source")?;
+    let is_name = !source.starts_with('/') && source.contains('/') && source.contains('=');
+    let is_same = device.text("target").is_none_or(|target| target == source);
+    (is_name && is_same).then_some(source)
+}
+
+/// The restart policy; that of `deploy` wins, as in Docker Compose.
+pub(super) fn restart_policy(service: &compose::Service) -> Option<RestartPolicy> {
+    let deploy = Reader(&service.rest)
+        .inner("deploy")
+        .and_then(|deploy| deploy.inner("restart_policy"));
+    let (name, count) = match (deploy, service.restart.as_deref()) {
+        (Some(policy), _) => (
+            policy.text("condition").unwrap_or_default(),
+            policy.number("max_attempts"),
+        ),
+        (None, Some(text)) => {
+            let (name, count) = text.split_once(':').unwrap_or((text, ""));
+            (name.to_owned(), count.parse().ok())
+        }
+        (None, None) => return None,
+    };
+    let name = match name.as_str() {
+        "always" | "any" => RestartPolicyNameEnum::ALWAYS,
+        // The default of a policy without a condition is that of a swarm.
+        "" if deploy.is_some() => RestartPolicyNameEnum::ALWAYS,
+        "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
+        "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
+        _ => RestartPolicyNameEnum::NO,
+    };
+    // Only failures are counted; the engine refuses a count beside another policy.
+    let counts = name == RestartPolicyNameEnum::ON_FAILURE;
+    Some(RestartPolicy {
+        maximum_retry_count: count.filter(|_| counts),
+        name: Some(name),
+    })
+}
+
+fn device_requests(value: &Value, capability: Option<&str>) -> Vec<DeviceRequest> {
     if value.as_str() == Some("all") {
         return vec![DeviceRequest {
             count: Some(-1),
@@ -195,8 +296,8 @@ fn device_requests(value: &Value) -> Vec<DeviceRequest> {
             Some(count) => count.parse().ok(),
             None => None,
         };
-        let capabilities = read.texts("capabilities");
-        let capabilities = capabilities.unwrap_or_else(|| vec!["gpu".to_owned()]);
+        let mut capabilities = read.texts("capabilities").unwrap_or_default();
+        capabilities.extend(capability.map(ToOwned::to_owned));
         DeviceRequest {
             driver: read.text("driver"),
             count,
@@ -210,13 +311,12 @@ fn device_requests(value: &Value) -> Vec<DeviceRequest> {
 
 fn devices(read: Reader<'_>) -> Option<Vec<DeviceMapping>> {
     let items = read.0.get("devices")?.as_array()?;
-    let devices = items.iter().filter_map(Value::as_object).map(|device| {
-        let read = Reader(device);
-        DeviceMapping {
-            path_on_host: read.text("source"),
-            path_in_container: read.text("target"),
-            cgroup_permissions: read.text("permissions"),
-        }
+    let devices = items.iter().filter_map(Value::as_object).map(Reader);
+    let devices = devices.filter(|device| interface_device(*device).is_none());
+    let devices = devices.map(|read| DeviceMapping {
+        path_on_host: read.text("source"),
+        path_in_container: read.text("target"),
+        cgroup_permissions: read.text("permissions"),
     });
     Some(devices.collect())
 }
@@ -243,6 +343,11 @@ pub(super) fn mount(
     volumes: &std::collections::BTreeMap<String, compose::Volume>,
 ) -> Mount {
     let read = Reader(&mount.rest);
+    let recursion = read
+        .inner("bind")
+        .and_then(|bind| bind.text("recursive"))
+        .unwrap_or_default();
+    let recursive = |word: &str| (recursion == word).then_some(true);
     let base = Mount {
         target: Some(mount.target.clone()),
         read_only: Some(mount.read_only),
@@ -259,7 +364,9 @@ pub(super) fn mount(
                     .and_then(|bind| bind.text("propagation"))
                     .and_then(|word| propagation(&word)),
                 create_mountpoint: create.then_some(true),
-                ..MountBindOptions::default()
+                non_recursive: recursive("disabled"),
+                read_only_non_recursive: recursive("writable"),
+                read_only_force_recursive: recursive("readonly"),
             }),
             ..base
         },
@@ -304,6 +411,9 @@ pub(super) fn mount(
                 _ => Some(MountType::IMAGE),
             },
             source: source.clone(),
+            image_options: read.inner("image").map(|image| MountImageOptions {
+                subpath: image.text("subpath"),
+            }),
             ..base
         },
     }
