@@ -6,7 +6,6 @@ mod schedule;
 pub mod waiting;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use crate::bundled::BundledError;
 use crate::compose::Service;
 use crate::compose::canonical;
 use crate::deployment::Deployment;
-use crate::deployment::Probe;
 use crate::deployment::ReplicaSet;
 use crate::engine::ContainerRequest;
 use crate::engine::Engine;
@@ -34,10 +32,12 @@ use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::Readiness;
+use crate::observed::lack;
 use crate::plan::Action;
 use crate::probe;
 use crate::probe::InitiateError;
 use crate::probe::Initiation;
+use crate::probe::way;
 use waiting::ServiceFailure;
 
 /// How long one question to mongo may take while its replica set is initiated.
@@ -318,23 +318,19 @@ impl<E: Engine> Work<'_, E> {
             let Some(probe) = self.deployment.probes.get(&set.service) else {
                 return Ok(None);
             };
-            let Some(address) = container.address() else {
-                return Ok(Some("it has no address yet".to_owned()));
-            };
-            match probe::ask(probe, address, MONGO_DEADLINE).await {
-                Readiness::Ready => Ok(None),
-                Readiness::NotReady { because } => Ok(Some(because)),
-                Readiness::NotInitiated => {
-                    let Probe::Mongo { port, .. } = probe else {
-                        return Ok(None);
-                    };
-                    let target = SocketAddr::new(address, *port);
-                    match probe::initiate(set, target, MONGO_DEADLINE).await? {
-                        Initiation::Done => Ok(Some("it has just been initiated".to_owned())),
-                        Initiation::NotYet { because } => Ok(Some(because)),
-                    }
-                }
+            let asked = probe::ask_container(self.engine, container, probe, MONGO_DEADLINE);
+            match asked.await {
+                Readiness::Ready => return Ok(None),
+                Readiness::NotInitiated => {}
+                other => return Ok(lack::of(container, None, Some(&other))),
             }
+            let initiated = way::to(self.engine, container, probe.port(), async |address| {
+                probe::initiate(set, address, MONGO_DEADLINE).await
+            });
+            Ok(match initiated.await?? {
+                Initiation::Done => Some("it has just been initiated".to_owned().into()),
+                Initiation::NotYet { because } => Some(because.into()),
+            })
         })
         .await
     }

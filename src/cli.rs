@@ -453,7 +453,11 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
             )
         }
         Command::Serve(args) => {
-            runtime()?.block_on(commands::serve::run(args, whole_environment()))
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(commands::serve::run(args, whole_environment()));
+            // A read of the input that goes on cannot be taken back, and is not waited for.
+            runtime.shutdown_background();
+            outcome
         }
     }
 }

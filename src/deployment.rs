@@ -139,6 +139,32 @@ pub enum Probe {
         /// Path of the request.
         path: String,
     },
+    /// It is the TLS proxy, serves the configured certificate and passes requests on.
+    Tls(TlsProxy),
+}
+
+impl Probe {
+    /// The port in the container that is asked.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Mongo { port, .. } | Self::Redis { port, .. } | Self::Http { port, .. } => *port,
+            Self::Tls(proxy) => proxy.port,
+        }
+    }
+}
+
+/// What is known of the TLS proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsProxy {
+    /// Port in the container.
+    pub port: u16,
+    /// Name under which users know the site.
+    pub server_name: String,
+    /// File with the certificate, absolute.
+    pub certificate: PathBuf,
+    /// nginx' configuration, absolute.
+    pub configuration: PathBuf,
 }
 
 /// Why no deployment can be made.
@@ -391,11 +417,38 @@ fn probes(
             },
         ),
     ];
+    let proxy = settings.nginx.as_ref().map(|nginx| {
+        let proxy = TlsProxy {
+            port: 443,
+            server_name: server_name(settings),
+            certificate: nginx.certificate_path.clone(),
+            configuration: nginx.config_path.clone(),
+        };
+        ("nginx", Probe::Tls(proxy))
+    });
     known
         .into_iter()
+        .chain(proxy)
         .filter(|(service, _)| project.services.contains_key(*service))
         .map(|(service, probe)| (service.to_owned(), probe))
         .collect()
+}
+
+/// The host in the site's URL; `localhost` when it has none.
+fn server_name(settings: &Settings) -> String {
+    let url = ["OVERLEAF_SITE_URL", "SHARELATEX_SITE_URL"]
+        .into_iter()
+        .find_map(|name| settings.variable(name).filter(|url| !url.is_empty()));
+    let authority = url
+        .and_then(|url| url.split_once("://"))
+        .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let host = authority.map(|text| match text.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => text.split(':').next().unwrap_or_default(),
+    });
+    host.filter(|host| !host.is_empty())
+        .unwrap_or("localhost")
+        .to_owned()
 }
 
 fn urls(settings: &Settings) -> Vec<String> {

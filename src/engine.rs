@@ -4,9 +4,11 @@
 //! same contract. Knows nothing of plans or the user interface.
 
 pub mod docker;
+mod events;
 pub mod limits;
 pub mod memory;
 pub mod request;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,6 +33,9 @@ use crate::observed::Made;
 use crate::observed::Network;
 use crate::observed::Volume as ObservedVolume;
 use crate::secret::Secret;
+
+pub use events::{EngineEvent, EngineEventKind, EventStream};
+pub use streams::{ByteStream, Reach};
 
 /// An archive that is sent while it is being made.
 pub type ArchiveStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -334,4 +339,19 @@ pub trait Engine: Sync {
         name: &str,
         lines: usize,
     ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+
+    /// Whether this machine reaches the addresses of the containers.
+    fn reaches_addresses(&self) -> Reach;
+
+    /// What happens to the container with this name or id: past events since a moment first (by the
+    /// engine's clock, in nanoseconds since 1970), then each as it comes. Without a moment, what
+    /// happens before the first poll may be missed.
+    fn events(&self, container: &str, since: Option<i64>) -> EventStream<'_>;
+
+    /// Opens a connection to a port in a running container, through the engine.
+    fn open_stream(
+        &self,
+        container: &str,
+        port: u16,
+    ) -> impl Future<Output = Result<ByteStream, EngineError>> + Send;
 }

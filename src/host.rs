@@ -12,6 +12,7 @@ pub mod identity;
 pub mod interrupt;
 pub mod lock;
 pub mod ports;
+pub mod tunnel;
 
 use std::ffi::OsString;
 use std::fs;

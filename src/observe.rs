@@ -63,7 +63,7 @@ pub async fn everything(
         .map(|folder| (folder.path.clone(), folder_state(&folder.path)))
         .collect();
     observed.taken_ports = taken_ports(engine, project, &observed.containers).await?;
-    observed.readiness = readiness(deployment, &observed.containers).await;
+    observed.readiness = readiness(engine, deployment, &observed.containers).await;
     Ok(observed)
 }
 
@@ -140,7 +140,12 @@ pub async fn containers_and_networks(
     let (facts, containers, networks) =
         futures_util::try_join!(engine.facts(), containers, networks)?;
     let other_instance = other_instance(root, &containers);
+    let lost = containers.iter().filter_map(|container| {
+        let because = container.lost_network(project)?;
+        Some((container.service.clone(), because))
+    });
     Ok(Observed {
+        lost_networks: lost.collect(),
         engine: facts,
         containers,
         networks: networks.into_iter().collect(),
@@ -255,22 +260,22 @@ fn holder(holders: &[PortHolder], ours: &[String], host_ip: &str, port: u16) -> 
 }
 
 /// How every running service answers its probe, all asked at once.
-async fn readiness(deployment: &Deployment, ours: &[Container]) -> BTreeMap<String, Readiness> {
+async fn readiness(
+    engine: &impl Engine,
+    deployment: &Deployment,
+    ours: &[Container],
+) -> BTreeMap<String, Readiness> {
     let questions = deployment.probes.iter().filter_map(|(service, probe)| {
         let container = ours
             .iter()
             .find(|container| container.service == *service)?;
-        let address = container.address()?;
-        container
-            .state
-            .is_running()
-            .then_some((service, probe, address))
+        let is_asked =
+            container.state.is_running() && container.lost_network(&deployment.project).is_none();
+        is_asked.then_some((service, probe, container))
     });
-    let answers = questions.map(async |(service, probe, address)| {
-        (
-            service.clone(),
-            probe::ask(probe, address, PROBE_DEADLINE).await,
-        )
+    let answers = questions.map(async |(service, probe, container)| {
+        let readiness = probe::ask_container(engine, container, probe, PROBE_DEADLINE).await;
+        (service.clone(), readiness)
     });
     join_all(answers).await.into_iter().collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! Types only; how a snapshot is obtained is the business of `observe`.
 
+pub mod lack;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,39 +41,13 @@ pub struct Observed {
     pub taken_ports: Vec<TakenPort>,
     /// How running services answered their probes, by service.
     pub readiness: BTreeMap<String, Readiness>,
+    /// Services that run and cannot be reached, with the reason.
+    pub lost_networks: BTreeMap<String, String>,
     /// Root of another instance, still configured, whose containers carry the project's name.
     pub other_instance: Option<String>,
 }
 
 impl Observed {
-    /// Why a service does not do its work now, `None` when it does.
-    #[must_use]
-    pub fn shortcoming(&self, service: &str) -> Option<String> {
-        let Some(container) = self.container(service) else {
-            return Some("it does not exist".to_owned());
-        };
-        match (
-            container.state,
-            container.health,
-            self.readiness.get(service),
-        ) {
-            (ContainerState::Restarting { exit_code }, _, _) => Some(format!(
-                "it is started again and again after exit code {exit_code}"
-            )),
-            (ContainerState::Running, Some(Health::Unhealthy), _) => {
-                Some("its health check fails".to_owned())
-            }
-            (ContainerState::Running, _, Some(Readiness::NotReady { because })) => {
-                Some(because.clone())
-            }
-            (ContainerState::Running, _, Some(Readiness::NotInitiated)) => {
-                Some("its replica set is not initiated".to_owned())
-            }
-            (ContainerState::Running, _, _) => None,
-            _ => Some("it does not run".to_owned()),
-        }
-    }
-
     /// The project's containers for a service, by number.
     #[must_use]
     pub fn containers_of(&self, service: &str) -> Vec<&Container> {
@@ -101,6 +77,8 @@ pub struct EngineFacts {
     pub architecture: String,
     /// Operating system in Go's words: `linux`.
     pub operating_system: String,
+    /// Release of the kernel that containers run on, as `uname -r` prints it; empty if unknown.
+    pub kernel: String,
 }
 
 /// A container.
@@ -136,6 +114,8 @@ pub struct Container {
     pub addresses: BTreeMap<String, IpAddr>,
     /// Ports it publishes.
     pub ports: Vec<PublishedPort>,
+    /// Those of its ports, with their protocols, that the engine has published now.
+    pub bound_ports: BTreeSet<(u16, String)>,
     /// Environment it was created with, that of the image included.
     pub environment: Environment,
     /// What it was made of, as the engine shows it.
@@ -359,4 +339,9 @@ pub enum Readiness {
     },
     /// It is a mongo whose replica set has not been initiated.
     NotInitiated,
+    /// It answers, but not as it is configured, which does not change by itself.
+    Misconfigured {
+        /// What differs, and what to do.
+        because: String,
+    },
 }

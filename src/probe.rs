@@ -1,31 +1,31 @@
 //! Asks a running service whether it is ready, over its own protocol, and initiates mongo's replica
-//! set. Every question has a deadline. Knows nothing of containers: it is given an address.
+//! set. Every question has a deadline; [`way`] finds the address it goes to.
 
-use std::net::{IpAddr, SocketAddr};
+mod http;
+mod tls;
+pub mod way;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
-use hyper_util::rt::TokioIo;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ServerAddress};
 use thiserror::Error;
-use tokio::net::TcpStream;
 
 use crate::deployment::Probe;
 use crate::deployment::ReplicaSet;
+use crate::engine::Engine;
+use crate::engine::EngineError;
+use crate::engine::Reach;
+use crate::observed::Container;
 use crate::observed::Readiness;
 use crate::secret::Secret;
 
 /// Code of mongo's answer to an initiation of a set that is initiated.
 const ALREADY_INITIALIZED: i32 = 23;
 
-/// Largest HTTP answer that is read.
-const LARGEST_ANSWER: usize = 1 << 16;
-
-/// Longest part of an HTTP answer that is kept for a message.
-const LONGEST_ANSWER: usize = 200;
+/// How many times longer an answer may take that comes through the engine.
+const FORWARDED: u32 = 3;
 
 /// Codes of refusals that pass: mongo is still starting, or cannot reach its own name yet.
 const PASSING: [i32; 5] = [6, 7, 74, 89, 93];
@@ -51,25 +51,46 @@ pub enum Initiation {
     },
 }
 
+/// Asks the service in a container once, by its address or through the engine, which may take three
+/// times the deadline.
+pub async fn ask_container(
+    engine: &impl Engine,
+    container: &Container,
+    probe: &Probe,
+    deadline: Duration,
+) -> Readiness {
+    // The way through the engine starts a program for each connection.
+    let deadline = match engine.reaches_addresses() {
+        Reach::Direct => deadline,
+        Reach::Forwarded | Reach::Unknown => deadline * FORWARDED,
+    };
+    let question = way::to(engine, container, probe.port(), async |address| {
+        ask(probe, address, deadline).await
+    });
+    match question.await {
+        Ok(readiness) => readiness,
+        Err(error) => not_ready(with_cause(&error)),
+    }
+}
+
+/// The engine's own words say more than that something was refused.
+fn with_cause(error: &EngineError) -> String {
+    match error {
+        EngineError::Refused { message, .. } => first_line(message),
+        other => other.to_string(),
+    }
+}
+
 /// Asks once.
-pub async fn ask(probe: &Probe, address: IpAddr, deadline: Duration) -> Readiness {
+pub async fn ask(probe: &Probe, address: SocketAddr, deadline: Duration) -> Readiness {
     let answer = async {
         match probe {
             Probe::Mongo {
-                port,
-                needs_replica_set,
-            } => {
-                ask_mongo(
-                    SocketAddr::new(address, *port),
-                    *needs_replica_set,
-                    deadline,
-                )
-                .await
-            }
-            Probe::Redis { port, password } => {
-                ask_redis(SocketAddr::new(address, *port), password.as_ref()).await
-            }
-            Probe::Http { port, path } => ask_http(SocketAddr::new(address, *port), path).await,
+                needs_replica_set, ..
+            } => ask_mongo(address, *needs_replica_set, deadline).await,
+            Probe::Redis { password, .. } => ask_redis(address, password.as_ref()).await,
+            Probe::Http { path, .. } => http::ask(address, path).await,
+            Probe::Tls(proxy) => tls::ask(proxy, address).await,
         }
     };
     match tokio::time::timeout(deadline, answer).await {
@@ -205,60 +226,6 @@ async fn redis_info(
         .arg("persistence")
         .query_async(&mut connection)
         .await
-}
-
-async fn ask_http(address: SocketAddr, path: &str) -> Readiness {
-    match http_status(address, path).await {
-        Ok((200, _)) => Readiness::Ready,
-        Ok((status, text)) => not_ready(format!("{path} answers {status} {}", text.trim()).trim()),
-        Err(error) => not_ready(first_line(&error.to_string())),
-    }
-}
-
-/// A question over HTTP got no answer.
-#[derive(Debug, Error)]
-enum HttpError {
-    #[error("{0}")]
-    Connect(#[from] std::io::Error),
-    #[error("the answer is not HTTP: {0}")]
-    Exchange(#[from] hyper::Error),
-    #[error("the request cannot be made: {0}")]
-    Request(#[from] hyper::http::Error),
-}
-
-/// A task that ends with the question it was started for.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The status and the beginning of the body of `GET path`.
-async fn http_status(address: SocketAddr, path: &str) -> Result<(u16, String), HttpError> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = AbortOnDrop(tokio::spawn(connection));
-    let request = Request::get(path)
-        .header(hyper::header::HOST, address.ip().to_string())
-        .body(Empty::<Bytes>::new())?;
-    let answer = sender.send_request(request).await?;
-    let status = answer.status().as_u16();
-    let limited = Limited::new(answer.into_body(), LARGEST_ANSWER);
-    // A body that is too large or breaks off says no more than the status.
-    let body = limited
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
-    drop(driver);
-    let text: String = String::from_utf8_lossy(&body)
-        .chars()
-        .take(LONGEST_ANSWER)
-        .collect();
-    Ok((status, text))
 }
 
 fn first_line(text: &str) -> String {

@@ -5,6 +5,7 @@
 //! Each runs alone in its container. Knows nothing of plans or of the user interface.
 
 mod container_log;
+pub mod forward;
 pub mod git_bridge;
 mod http;
 pub mod mongo;

@@ -1,225 +1,243 @@
-//! Waits for services, with a deadline, and recognises those that will never be ready: a container
-//! that has ended, or that the engine starts again and again.
+//! Waits for services, with a deadline in all and one for each phase, and recognises those that will
+//! never be ready: a container that has ended, or that the engine starts again and again.
+//!
+//! The engine tells what happens to a container; it is asked only when it has told something, and
+//! every few seconds in case something got lost. Only what nobody tells, the answer to a probe, is
+//! asked for again and again, with growing pauses.
 
-use std::fmt;
+mod deadlines;
+mod failure;
+mod history;
+mod news;
+
 use std::time::Duration;
 
-use thiserror::Error;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use super::{StepError, Work};
 use crate::compose::Condition;
-use crate::diagnosis::{self, Diagnosis};
+use crate::diagnosis;
 use crate::engine::Engine;
+use crate::engine::EngineEvent;
+use crate::engine::EngineEventKind;
 use crate::event::Event;
-use crate::observed::{Container, ContainerState, Health, Readiness};
+use crate::observed::lack::{self, Lack, Phase};
+use crate::observed::{Container, ContainerState, Health};
 use crate::probe;
+use deadlines::Deadlines;
+use history::History;
+use news::News;
 
-/// Lines of a failed service's log that are shown.
-const LOG_LINES: usize = 30;
+pub use failure::{FailureKind, ServiceFailure};
 
-/// Restarts after which a container counts as one that will never be ready.
-const RESTARTS: u64 = 2;
-
-/// Time between two looks: short at first, because most things take a moment only.
+/// Time between two questions to a service: short at first, because most take a moment only.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// How often a wait is reported.
+/// How often the engine is asked about a container of which it tells nothing.
+const FALLBACK: Duration = Duration::from_secs(3);
+
+/// How often a wait is reported, and how much of the log is looked at for that.
 const REPORT: Duration = Duration::from_secs(1);
+const REPORT_LINES: usize = 20;
 
 /// How long one probe may take.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A service that does not do what it should.
-#[derive(Debug, Error)]
-pub struct ServiceFailure {
-    /// The service.
-    pub service: String,
-    /// Its container.
-    pub container: String,
-    /// What happened.
-    pub kind: FailureKind,
-    /// The last lines of its log.
-    pub log: Vec<String>,
-    /// What that means, if it is known.
-    pub diagnosis: Option<Diagnosis>,
-}
-
-/// What happened to a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FailureKind {
-    /// Its container does not exist any more.
-    Gone,
-    /// Its container ended.
-    Exited {
-        /// Exit code.
-        exit_code: i64,
-    },
-    /// Its container ends and is started over and over.
-    Looping {
-        /// Exit code of the last run, where it was seen.
-        exit_code: Option<i64>,
-        /// How often it was started again.
-        restarts: u64,
-    },
-    /// It was not ready in time.
-    NotInTime {
-        /// What was missing at the end.
-        because: String,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-}
-
-impl fmt::Display for ServiceFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = &self.service;
-        match &self.kind {
-            FailureKind::Gone => write!(f, "the container of `{service}` is gone"),
-            FailureKind::Exited { exit_code } => {
-                write!(
-                    f,
-                    "`{service}` ended with exit code {}",
-                    diagnosis::decode(*exit_code)
-                )
-            }
-            FailureKind::Looping {
-                exit_code,
-                restarts,
-            } => {
-                let code = exit_code.map(|code| format!("exit code {}, ", diagnosis::decode(code)));
-                let code = code.unwrap_or_default();
-                write!(
-                    f,
-                    "`{service}` ends again and again: {code}{restarts} restarts"
-                )
-            }
-            FailureKind::NotInTime { waited, .. } => {
-                write!(f, "`{service}` is not ready after {} s", waited.as_secs())
-            }
-        }
-    }
+/// What a look at a running container is ended by.
+enum Turn {
+    Looked(Option<Lack>),
+    Told(EngineEvent),
+    Passed,
+    Interrupted(u8),
 }
 
 /// Waits until `look` finds nothing missing any more. `look` is asked while the container runs and
 /// says what is missing.
-pub(super) async fn until<E: Engine>(
+pub(super) async fn until<E: Engine, L: Into<Lack>>(
     work: &Work<'_, E>,
     service: &str,
     name: &str,
-    mut look: impl AsyncFnMut(&Container) -> Result<Option<String>, StepError>,
+    mut look: impl AsyncFnMut(&Container) -> Result<Option<L>, StepError>,
 ) -> Result<(), StepError> {
-    let begun = Instant::now();
-    let deadline = begun + work.patience;
-    let mut reported = begun;
-    let mut pause = FIRST_PAUSE;
-    let mut history = History::default();
+    let mut wait = Wait::begin(work, service, name);
+    let mut container = wait.inspect().await?;
     loop {
-        let Some(container) = work.engine.container(name).await? else {
-            return Err(failure(work, service, name, None, FailureKind::Gone).await);
-        };
-        if let Some(kind) = history.hopeless(&container) {
-            return Err(failure(work, service, name, Some(&container), kind).await);
+        if let Some(kind) = wait.history.hopeless(&container) {
+            return Err(wait.failed(Some(&container), kind).await);
         }
-        let missing = match container.state {
-            ContainerState::Running => tokio::select! {
-                missing = look(&container) => missing?,
-                () = tokio::time::sleep_until(deadline) => Some("no answer".to_owned()),
-                exit_code = work.interrupt.asked() => return Err(StepError::Interrupted(exit_code)),
-            },
-            _ => Some("its container does not run".to_owned()),
+        let turn = match container.state {
+            ContainerState::Running => {
+                let deadline = wait.deadlines.next();
+                tokio::select! {
+                    answer = look(&container) => Turn::Looked(answer?.map(Into::into)),
+                    event = wait.told() => Turn::Told(event),
+                    () = tokio::time::sleep_until(deadline) => Turn::Passed,
+                    exit_code = work.interrupt.asked() => Turn::Interrupted(exit_code),
+                }
+            }
+            _ => Turn::Looked(lack::of(&container, None, None)),
         };
-        let Some(because) = missing else {
-            return Ok(());
+        let lack = match turn {
+            Turn::Looked(None) => return Ok(()),
+            Turn::Looked(Some(lack)) => lack,
+            Turn::Passed => wait.lack.clone(),
+            Turn::Interrupted(exit_code) => return Err(StepError::Interrupted(exit_code)),
+            Turn::Told(event) => {
+                container = wait.after(event, container).await?;
+                continue;
+            }
         };
-        if Instant::now() >= deadline {
-            let waited = begun.elapsed();
-            let kind = FailureKind::NotInTime { because, waited };
-            return Err(failure(work, service, name, Some(&container), kind).await);
+        wait.deadlines.enter(lack.phase);
+        wait.lack = lack.clone();
+        wait.report(&lack).await;
+        if wait.deadlines.has_passed() {
+            let (phase, because) = (lack.phase, lack.because);
+            let waited = wait.begun.elapsed();
+            let kind = FailureKind::NotInTime {
+                phase,
+                because,
+                waited,
+            };
+            return Err(wait.failed(Some(&container), kind).await);
         }
-        if reported.elapsed() >= REPORT {
-            reported = Instant::now();
-            // A log that cannot be read is no reason to stop waiting.
-            let last = work
-                .engine
-                .log_tail(name, 1)
-                .await
-                .unwrap_or_default()
-                .pop();
-            (work.reporter)(Event::Waiting {
-                service: service.to_owned(),
-                what: because.clone(),
-                elapsed: begun.elapsed(),
-                last_log_line: last,
-            });
+        container = wait.pause(lack.phase, container).await?;
+    }
+}
+
+/// A wait that goes on.
+struct Wait<'a, 'w, E> {
+    work: &'a Work<'w, E>,
+    service: &'a str,
+    name: &'a str,
+    begun: Instant,
+    deadlines: Deadlines,
+    history: History,
+    news: Option<News<'a, E>>,
+    inspected: Instant,
+    reported: Instant,
+    pause: Duration,
+    /// What was missing at the last look.
+    lack: Lack,
+}
+
+impl<'a, 'w, E: Engine> Wait<'a, 'w, E> {
+    fn begin(work: &'a Work<'w, E>, service: &'a str, name: &'a str) -> Self {
+        let now = Instant::now();
+        Self {
+            work,
+            service,
+            name,
+            begun: now,
+            deadlines: Deadlines::of(service, work.patience),
+            history: History::default(),
+            news: None,
+            inspected: now,
+            reported: now,
+            pause: FIRST_PAUSE,
+            lack: Lack::new(Phase::Answer, "no answer"),
         }
+    }
+
+    async fn inspect(&mut self) -> Result<Container, StepError> {
+        self.inspected = Instant::now();
+        match self.work.engine.container(self.name).await? {
+            Some(container) => Ok(container),
+            None => Err(self.failed(None, FailureKind::Gone).await),
+        }
+    }
+
+    /// The next thing that the engine tells; never, before it is listened to.
+    async fn told(&mut self) -> EngineEvent {
+        match &mut self.news {
+            Some(news) => news.next().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes an event in, and gives the container as it is then.
+    async fn after(
+        &mut self,
+        event: EngineEvent,
+        container: Container,
+    ) -> Result<Container, StepError> {
+        self.history.note(event.kind);
+        // That it has started is known when it runs.
+        let is_known = event.kind == EngineEventKind::Started
+            && container.state == ContainerState::Running
+            && !container.addresses.is_empty();
+        if is_known {
+            return Ok(container);
+        }
+        self.pause = FIRST_PAUSE;
+        self.inspect().await
+    }
+
+    /// Lets time pass until something may have changed, and gives the container as it is then.
+    async fn pause(
+        &mut self,
+        phase: Phase,
+        mut container: Container,
+    ) -> Result<Container, StepError> {
+        if self.news.is_none() {
+            let since = nanoseconds(&container.started_at);
+            self.news = Some(News::of(self.work.engine, self.name, since));
+            if since.is_none() {
+                // Without a moment to begin at, something may have happened before.
+                container = self.inspect().await?;
+            }
+        }
+        let is_asked = phase == Phase::Answer && container.state == ContainerState::Running;
+        let pause = if is_asked {
+            let pause = self.pause;
+            self.pause = (pause * 2).min(LONGEST_PAUSE);
+            pause
+        } else {
+            REPORT
+        };
+        let end = (Instant::now() + pause).min(self.deadlines.next());
+        let interrupt = self.work.interrupt;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            exit_code = work.interrupt.asked() => return Err(StepError::Interrupted(exit_code)),
+            event = self.told() => return self.after(event, container).await,
+            () = tokio::time::sleep_until(end) => {}
+            exit_code = interrupt.asked() => return Err(StepError::Interrupted(exit_code)),
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        if self.inspected.elapsed() >= FALLBACK {
+            container = self.inspect().await?;
+        }
+        Ok(container)
+    }
+
+    /// Tells what is missing, once in a while, and listens to the log for progress.
+    async fn report(&mut self, lack: &Lack) {
+        if self.reported.elapsed() < REPORT {
+            return;
+        }
+        self.reported = Instant::now();
+        // A log that cannot be read is no reason to stop waiting.
+        let log = self.work.engine.log_tail(self.name, REPORT_LINES).await;
+        let log = log.unwrap_or_default();
+        self.deadlines.hear(&log);
+        (self.work.reporter)(Event::Waiting {
+            service: self.service.to_owned(),
+            what: lack.because.clone(),
+            elapsed: self.begun.elapsed(),
+            last_log_line: log.last().map(|line| diagnosis::log::line(line)),
+        });
+    }
+
+    async fn failed(&self, container: Option<&Container>, kind: FailureKind) -> StepError {
+        let (service, name) = (self.service, self.name);
+        failure::of(self.work, service, name, container, &self.history, kind).await
     }
 }
 
-/// What was seen of a container while it was waited for.
-#[derive(Default)]
-struct History {
-    restarts_before: Option<u64>,
-    last_exit_code: Option<i64>,
-}
-
-impl History {
-    /// Whether waiting makes no sense any more.
-    fn hopeless(&mut self, container: &Container) -> Option<FailureKind> {
-        let before = *self.restarts_before.get_or_insert(container.restarts);
-        match container.state {
-            ContainerState::Exited { exit_code } => return Some(FailureKind::Exited { exit_code }),
-            ContainerState::Broken => return Some(FailureKind::Gone),
-            ContainerState::Restarting { exit_code } => self.last_exit_code = Some(exit_code),
-            _ => {}
-        }
-        // It may happen to run at the moment of the look: a run that always ends late still loops.
-        let restarts = container.restarts.saturating_sub(before);
-        (restarts >= RESTARTS).then_some(FailureKind::Looping {
-            exit_code: self.last_exit_code,
-            restarts: container.restarts,
-        })
-    }
-}
-
-async fn failure<E: Engine>(
-    work: &Work<'_, E>,
-    service: &str,
-    name: &str,
-    container: Option<&Container>,
-    kind: FailureKind,
-) -> StepError {
-    // The failure matters more than a log that cannot be read.
-    let log = work
-        .engine
-        .log_tail(name, LOG_LINES)
-        .await
-        .unwrap_or_default();
-    let exit_code = match &kind {
-        FailureKind::Exited { exit_code } => Some(*exit_code),
-        FailureKind::Looping { exit_code, .. } => *exit_code,
-        _ => None,
-    };
-    let was_out_of_memory = container.is_some_and(|container| container.was_out_of_memory);
-    let exit_code = if was_out_of_memory {
-        Some(super::KILLED)
-    } else {
-        exit_code
-    };
-    let diagnosis = diagnosis::find(service, exit_code, &log);
-    StepError::Service(Box::new(ServiceFailure {
-        service: service.to_owned(),
-        container: name.to_owned(),
-        kind,
-        log,
-        diagnosis,
-    }))
+/// A moment of the engine's clock in nanoseconds since 1970.
+fn nanoseconds(moment: &str) -> Option<i64> {
+    let moment = OffsetDateTime::parse(moment, &Rfc3339).ok()?;
+    i64::try_from(moment.unix_timestamp_nanos()).ok()
 }
 
 /// Waits until a service has reached what another one needs of it.
@@ -230,14 +248,13 @@ pub(super) async fn condition<E: Engine>(
     condition: Condition,
 ) -> Result<(), StepError> {
     match condition {
-        Condition::Started => until(work, service, name, async |_| Ok(None)).await,
+        Condition::Started => until(work, service, name, async |_| Ok(None::<Lack>)).await,
         Condition::Healthy => {
             until(work, service, name, async |container| {
                 Ok(match container.health {
                     Some(Health::Healthy) => None,
-                    Some(Health::Unhealthy) => Some("the check fails".to_owned()),
-                    Some(Health::Starting) => Some("no check has succeeded yet".to_owned()),
-                    None => Some("it has no health check".to_owned()),
+                    None => Some(Lack::new(Phase::Health, "it has no health check")),
+                    Some(_) => lack::of(container, None, None),
                 })
             })
             .await
@@ -252,7 +269,7 @@ async fn completed<E: Engine>(
     name: &str,
 ) -> Result<(), StepError> {
     let waited = until(work, service, name, async |_| {
-        Ok(Some("it still runs".to_owned()))
+        Ok(Some(Lack::new(Phase::End, "it still runs")))
     });
     match waited.await {
         Err(StepError::Service(failure))
@@ -270,7 +287,10 @@ impl<E: Engine> Work<'_, E> {
     /// # Errors
     /// A service that fails, that is not ready at the deadline, or the wish of the operator to stop.
     pub async fn await_ready(&self, services: &[&str]) -> Result<(), super::ApplyError> {
-        let waits = services.iter().map(|service| self.ready(service));
+        let waits = self.containers_of(services).await;
+        let waits = waits
+            .iter()
+            .map(|(service, name)| self.ready(service, name));
         let outcome = futures_util::future::try_join_all(waits).await;
         match outcome {
             Ok(_) => Ok(()),
@@ -302,28 +322,45 @@ impl<E: Engine> Work<'_, E> {
         !is_kept || project.is_one_shot(service)
     }
 
-    async fn ready(&self, service: &str) -> Result<(), StepError> {
+    /// Each service with the name of its container, or of each when it has several.
+    async fn containers_of(&self, services: &[&str]) -> Vec<(String, String)> {
+        let project = &self.deployment.project;
+        let is_single = |service: &&str| project.scale(service) == 1;
+        let existing = match services.iter().all(is_single) {
+            true => Vec::new(),
+            // An engine that does not answer is told of by the wait itself.
+            false => self
+                .engine
+                .project_containers(&project.name)
+                .await
+                .unwrap_or_default(),
+        };
+        let mut all = Vec::new();
+        for service in services {
+            if is_single(service) {
+                all.push(((*service).to_owned(), project.container_name(service)));
+                continue;
+            }
+            let own = existing.iter().filter(|found| found.service == *service);
+            all.extend(own.map(|found| ((*service).to_owned(), found.name.clone())));
+        }
+        all
+    }
+
+    async fn ready(&self, service: &str, name: &str) -> Result<(), StepError> {
         let begun = Instant::now();
-        let name = self.deployment.project.container_name(service);
-        let waited = until(self, service, &name, async |container| {
-            let readiness = match self.deployment.probes.get(service) {
-                Some(probe) => match container.address() {
-                    Some(address) => probe::ask(probe, address, PROBE_DEADLINE).await,
-                    None => Readiness::NotReady {
-                        because: "it has no address yet".to_owned(),
-                    },
-                },
-                None => Readiness::Ready,
+        let project = &self.deployment.project;
+        let waited = until(self, service, name, async |container| {
+            let lost = container.lost_network(project);
+            let probe = self.deployment.probes.get(service);
+            let readiness = match probe.filter(|_| lost.is_none()) {
+                Some(probe) => {
+                    let asked = probe::ask_container(self.engine, container, probe, PROBE_DEADLINE);
+                    Some(asked.await)
+                }
+                None => None,
             };
-            Ok(match readiness {
-                Readiness::NotReady { because } => Some(because),
-                Readiness::NotInitiated => Some("its replica set is not initiated".to_owned()),
-                Readiness::Ready => match container.health {
-                    Some(Health::Starting) => Some("its first health check is due".to_owned()),
-                    Some(Health::Unhealthy) => Some("its health check fails".to_owned()),
-                    Some(Health::Healthy) | None => None,
-                },
-            })
+            Ok(lack::of(container, lost.as_deref(), readiness.as_ref()))
         });
         match waited.await {
             // A task that is done is as ready as it gets.

@@ -15,6 +15,7 @@ use crate::host::HostError;
 use crate::host::bash::BashError;
 use crate::host::lock::LockError;
 use crate::host::lock::Owner;
+use crate::host::tunnel::TunnelError;
 use crate::lint::LintError;
 use crate::plan::obstacle::Obstacle;
 use crate::seed::SeedError;
@@ -263,6 +264,14 @@ impl From<LockError> for CommandError {
             }
             LockError::Host(error) => error.into(),
         }
+    }
+}
+
+impl From<TunnelError> for CommandError {
+    fn from(error: TunnelError) -> Self {
+        Self::new("ENGINE_TUNNEL", exit::UNREACHABLE, error.to_string())
+            .chain(&error)
+            .fix("see that `ssh` reaches the machine without a question, and that its user may use the engine's socket there")
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,8 +22,9 @@ use crate::event::Event;
 use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
+use crate::host::tunnel::Tunnel;
 use crate::journal::Journal;
-use crate::observed::{ContainerState, Observed};
+use crate::observed::Observed;
 use crate::plan::{self, Plan, UpRequest, obstacle};
 use crate::release::Catalogue;
 use crate::settings::problem::ProblemKind;
@@ -196,9 +198,20 @@ pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, Comm
         Some(host) => Some(host.clone()),
         None => own_variables(root)?.remove(DOCKER_HOST),
     };
-    let connected = DockerEngine::connect(own.as_deref()).await;
-    connected.map_err(|error| CommandError::from(error).state("nothing was changed"))
+    let connected = match own.as_deref().filter(|host| host.starts_with("ssh://")) {
+        Some(endpoint) => {
+            let tunnel = Tunnel::open(endpoint, &std::env::temp_dir()).await;
+            let tunnel = tunnel.map_err(|error| CommandError::from(error).state(UNTOUCHED))?;
+            let socket = tunnel.socket().to_path_buf();
+            DockerEngine::connect_through(endpoint, &socket, Arc::new(tunnel)).await
+        }
+        None => DockerEngine::connect(own.as_deref()).await,
+    };
+    connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))
 }
+
+/// What stands when the engine was not reached.
+const UNTOUCHED: &str = "nothing was changed";
 
 /// The one variable that `config/toolkit.env` may set.
 const DOCKER_HOST: &str = "DOCKER_HOST";
@@ -219,7 +232,7 @@ fn own_variables(root: &Path) -> Result<BTreeMap<String, String>, CommandError> 
         )
         .because(cause)
         .state("nothing was changed")
-        .fix("it holds DOCKER_HOST=unix://PATH or DOCKER_HOST=tcp://HOST:PORT and nothing else")
+        .fix("it holds DOCKER_HOST=unix://PATH, DOCKER_HOST=tcp://HOST:PORT or DOCKER_HOST=ssh://USER@HOST and nothing else")
     };
     let mut variables = BTreeMap::new();
     for entry in dotenvy::from_read_iter(text.as_bytes()) {
@@ -308,16 +321,7 @@ pub fn show_plan(
 /// The services that should do their work and do not, with the reason.
 #[must_use]
 pub fn shortcomings(deployment: &Deployment, observed: &Observed) -> Vec<(String, String)> {
-    let services = deployment.project.start_order().into_iter();
-    let is_done = |service: &str| {
-        let state = observed.container(service).map(|found| found.state);
-        state == Some(ContainerState::Exited { exit_code: 0 })
-            && deployment.project.is_one_shot(service)
-    };
-    services
-        .filter(|service| !is_done(service))
-        .filter_map(|service| Some((service.to_owned(), observed.shortcoming(service)?)))
-        .collect()
+    observed.shortcomings(&deployment.project)
 }
 
 /// A plan that is to be carried out, with what it was made from.

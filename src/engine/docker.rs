@@ -1,12 +1,17 @@
 //! The engine behind the Docker Engine API, through bollard. The only module that names bollard.
 
 mod convert;
+mod events;
 mod failure;
 mod files;
+mod forward;
 mod host;
 mod normal;
 
+use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -21,8 +26,8 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::{
-    ArchiveStream, ContainerRequest, Engine, EngineError, NetworkDefinition, PortHolder,
-    Transferred, Volume as VolumeDefinition,
+    ArchiveStream, ByteStream, ContainerRequest, Engine, EngineError, EventStream,
+    NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
 };
 use crate::labels;
 use crate::observed::{Container, EngineFacts, Image, Made, Network, Volume};
@@ -60,6 +65,10 @@ pub struct DockerEngine {
     client: Docker,
     endpoint: String,
     facts: EngineFacts,
+    reach: Reach,
+    forwarders: forward::Found,
+    /// What leads to the engine; it is kept and not used.
+    way: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl DockerEngine {
@@ -72,8 +81,28 @@ impl DockerEngine {
         let endpoint = docker_host
             .filter(|host| !host.is_empty())
             .unwrap_or(DEFAULT_ENDPOINT);
+        Self::connect_at(endpoint, endpoint).await
+    }
+
+    /// Connects to an engine elsewhere, to which a socket of this machine leads as long as `way`
+    /// lives.
+    ///
+    /// # Errors
+    /// As of [`Self::connect`].
+    pub async fn connect_through(
+        endpoint: &str,
+        socket: &Path,
+        way: Arc<dyn Any + Send + Sync>,
+    ) -> Result<Self, EngineError> {
+        let mut engine =
+            Self::connect_at(endpoint, &format!("unix://{}", socket.display())).await?;
+        engine.way = Some(way);
+        Ok(engine)
+    }
+
+    async fn connect_at(endpoint: &str, place: &str) -> Result<Self, EngineError> {
         let failed = |error| failure(endpoint, "connect", error);
-        let client = Docker::connect_with_host(endpoint).map_err(failed)?;
+        let client = Docker::connect_with_host(place).map_err(failed)?;
         // Today's bollard sends no version at all; the call keeps a later one, which does, right.
         let hello = async {
             let client = client.negotiate_version().await?;
@@ -88,6 +117,7 @@ impl DockerEngine {
             });
         };
         let (client, version) = answer.map_err(|error| failure::of_connect(endpoint, error))?;
+        let reach = forward::reach(endpoint, &version);
         let facts = convert::facts(version);
         let pinned = facts.api.min(NEWEST_API);
         let prefix = format!("/v{}.{}", pinned.0, pinned.1);
@@ -96,6 +126,9 @@ impl DockerEngine {
             client,
             endpoint: endpoint.to_owned(),
             facts,
+            reach,
+            forwarders: forward::Found::default(),
+            way: None,
         })
     }
 
@@ -420,5 +453,17 @@ impl Engine for DockerEngine {
             .get(all.len().saturating_sub(lines)..)
             .unwrap_or_default()
             .to_vec())
+    }
+
+    fn reaches_addresses(&self) -> Reach {
+        self.reach
+    }
+
+    fn events(&self, container: &str, since: Option<i64>) -> EventStream<'_> {
+        events::of_container(self, container, since)
+    }
+
+    async fn open_stream(&self, container: &str, port: u16) -> Result<ByteStream, EngineError> {
+        forward::open(self, container, port).await
     }
 }

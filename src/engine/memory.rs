@@ -1,6 +1,8 @@
 //! An engine in memory, for tests: it behaves like a small one. Names clash, images must exist, a
 //! stopped container is not healthy, and it can be told to fail at its n-th change.
 
+mod events;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +11,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 
 use super::{
-    ArchiveStream, ContainerRequest, Engine, EngineError, NetworkDefinition, PortHolder,
-    Transferred, Volume as VolumeDefinition,
+    ArchiveStream, ByteStream, ContainerRequest, Engine, EngineError, EngineEventKind, EventStream,
+    NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
 };
 use crate::compose::MountSource;
 use crate::labels;
@@ -18,11 +20,13 @@ use crate::observed::{
     Container, ContainerState, EngineFacts, Environment, Health, Image, Made, Network,
     PublishedPort, Volume,
 };
+use events::Events;
 
 /// The engine.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
     world: Mutex<World>,
+    events: Events,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +45,7 @@ struct World {
 struct Stored {
     container: Container,
     has_health_check: bool,
+    is_restarted: bool,
     lines: Vec<String>,
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -57,6 +62,7 @@ impl MemoryEngine {
         };
         Self {
             world: Mutex::new(world),
+            events: Events::default(),
         }
     }
 
@@ -84,6 +90,14 @@ impl MemoryEngine {
         let mut image = image_of(reference);
         image.id.push_str("-newer");
         self.world().images.insert(reference.to_owned(), image);
+    }
+
+    /// Takes a running container out of its network, as a restart of the engine can do.
+    pub fn lose_network(&self, name: &str) {
+        if let Some(stored) = self.world().containers.get_mut(name) {
+            stored.container.addresses.clear();
+            stored.container.bound_ports.clear();
+        }
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -125,6 +139,7 @@ impl Engine for MemoryEngine {
             api: (1, 41),
             architecture: "amd64".to_owned(),
             operating_system: "linux".to_owned(),
+            kernel: "6.1.0".to_owned(),
         })
     }
 
@@ -326,9 +341,12 @@ impl Engine for MemoryEngine {
             ..Container::default()
         };
         let has_health_check = request.service.healthcheck.is_some();
+        let policy = request.service.restart.as_deref();
+        let is_restarted = matches!(policy, Some("always" | "unless-stopped"));
         let stored = Stored {
             container,
             has_health_check,
+            is_restarted,
             lines: Vec::new(),
             files: request
                 .put
@@ -396,11 +414,19 @@ impl Engine for MemoryEngine {
         let is_healthy = stored.has_health_check && exit_code.is_none();
         stored.container.health = is_healthy.then_some(Health::Healthy);
         stored.lines.push("started".to_owned());
+        self.events.tell(name, EngineEventKind::Started);
+        if let Some(exit_code) = exit_code {
+            self.events.tell(name, EngineEventKind::Died { exit_code });
+        }
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         stored
             .container
             .addresses
             .insert("default".to_owned(), address);
+        let ports = stored.container.ports.iter();
+        stored.container.bound_ports = ports
+            .map(|port| (port.target, port.protocol.clone()))
+            .collect();
         Ok(())
     }
 
@@ -412,6 +438,8 @@ impl Engine for MemoryEngine {
             stored.container.state = ContainerState::Exited { exit_code: 0 };
             stored.container.health = None;
             stored.container.addresses.clear();
+            self.events
+                .tell(name, EngineEventKind::Died { exit_code: 0 });
         }
         Ok(())
     }
@@ -429,7 +457,9 @@ impl Engine for MemoryEngine {
                 message,
             });
         }
-        world.containers.remove(name);
+        if world.containers.remove(name).is_some() {
+            self.events.tell(name, EngineEventKind::Destroyed);
+        }
         Ok(())
     }
 
@@ -444,6 +474,21 @@ impl Engine for MemoryEngine {
             .get(all.len().saturating_sub(lines)..)
             .unwrap_or_default()
             .to_vec())
+    }
+
+    fn reaches_addresses(&self) -> Reach {
+        Reach::Direct
+    }
+
+    fn events(&self, container: &str, since: Option<i64>) -> EventStream<'_> {
+        self.events.of(container, since)
+    }
+
+    async fn open_stream(&self, container: &str, port: u16) -> Result<ByteStream, EngineError> {
+        Err(EngineError::Refused {
+            doing: format!("reach port {port} in container `{container}`"),
+            message: "no program runs in memory".to_owned(),
+        })
     }
 }
 

@@ -170,6 +170,9 @@ fn of_container(
         let cause = causes.join(", ");
         return Change::Recreate { cause };
     }
+    if let Some(cause) = container.lost_network(&deployment.project) {
+        return Change::Recreate { cause };
+    }
     let is_named = request.services.is_empty() || request.services.iter().any(|s| s == service);
     if request.force_recreate && is_named {
         return Change::Recreate {

@@ -10,7 +10,7 @@ use super::words::{self, Style};
 use crate::deployment::Deployment;
 use crate::diagnosis;
 use crate::labels;
-use crate::observed::{Container, ContainerState, Health, Observed, Readiness};
+use crate::observed::{Container, ContainerState, Health, Observed};
 use crate::plan;
 
 /// One line of the table.
@@ -45,6 +45,7 @@ pub fn view(
     }
     text.push('\n');
     text.push_str(&table_of(deployment, observed, now, style));
+    text.push_str(&not_working(deployment, observed));
     for orphan in plan::orphans(deployment, observed) {
         text.push_str(&format!(
             "container `{}` is not part of the configuration any more; `toolkit up --remove-orphans` removes it\n",
@@ -57,6 +58,23 @@ pub fn view(
         ));
     }
     text
+}
+
+/// One line for each service that should do its work and does not.
+fn not_working(deployment: &Deployment, observed: &Observed) -> String {
+    let shortcomings = observed.shortcomings(&deployment.project);
+    let lines = shortcomings.into_iter().map(|(service, because)| {
+        let repair = match (
+            observed.lost_network(&service),
+            observed.container(&service),
+        ) {
+            (Some(_), _) => "; `toolkit up` makes it anew",
+            (None, Some(container)) if container.state.is_running() => "",
+            _ => "; `toolkit up` starts it",
+        };
+        format!("service `{service}` does not do its work: {because}{repair}\n")
+    });
+    lines.collect()
 }
 
 /// The services for people, one line each.
@@ -82,9 +100,7 @@ fn row(deployment: &Deployment, observed: &Observed, service: &str, now: OffsetD
         service: service.to_owned(),
         container: deployment.project.container_name(service),
         state: container.map_or_else(|| "missing".to_owned(), |found| state(found.state)),
-        ready: container.map_or_else(String::new, |found| {
-            ready(found, observed.readiness.get(service))
-        }),
+        ready: ready(observed, service),
         since: container.map_or_else(String::new, |found| since(found, now)),
         image: container.map_or_else(String::new, |found| found.image.clone()),
     }
@@ -108,17 +124,26 @@ fn state(state: ContainerState) -> String {
     }
 }
 
-fn ready(container: &Container, readiness: Option<&Readiness>) -> String {
+fn ready(observed: &Observed, service: &str) -> String {
+    let Some(container) = observed.container(service) else {
+        return String::new();
+    };
     if !container.state.is_running() {
+        // The column before says why.
         return "no".to_owned();
     }
-    match (readiness, container.health) {
-        (_, Some(Health::Unhealthy)) => "no: its health check fails".to_owned(),
-        (Some(Readiness::Ready), _) => "yes".to_owned(),
-        (Some(Readiness::NotReady { because }), _) => format!("no: {because}"),
-        (Some(Readiness::NotInitiated), _) => "no: its replica set is not initiated".to_owned(),
-        (None, _) => "unknown: it has no probe".to_owned(),
+    match observed.shortcoming(service) {
+        Some(because) => format!("no: {because}"),
+        None if is_shown_ready(observed, service) => "yes".to_owned(),
+        None => "unknown: it has no probe".to_owned(),
     }
+}
+
+/// Whether something has shown that a service does its work: its probe or its health check.
+fn is_shown_ready(observed: &Observed, service: &str) -> bool {
+    let health = observed.container(service).and_then(|found| found.health);
+    let is_asked = health == Some(Health::Healthy) || observed.readiness.contains_key(service);
+    is_asked && observed.shortcoming(service).is_none()
 }
 
 fn since(container: &Container, now: OffsetDateTime) -> String {
@@ -182,7 +207,6 @@ pub fn value(deployment: &Deployment, observed: &Observed) -> Value {
         .into_iter()
         .map(|service| {
             let container = observed.container(service);
-            let readiness = observed.readiness.get(service);
             json!({
                 "service": service,
                 "container": deployment.project.container_name(service),
@@ -193,12 +217,8 @@ pub fn value(deployment: &Deployment, observed: &Observed) -> Value {
                     Health::Healthy => "healthy",
                     Health::Unhealthy => "unhealthy",
                 }),
-                "ready": readiness == Some(&Readiness::Ready),
-                "reason": match readiness {
-                    Some(Readiness::NotReady { because }) => Some(because.as_str()),
-                    Some(Readiness::NotInitiated) => Some("its replica set is not initiated"),
-                    _ => None,
-                },
+                "ready": is_shown_ready(observed, service),
+                "reason": observed.shortcoming(service),
                 "restarts": container.map(|found| found.restarts),
                 "started_at": container.map(|found| &found.started_at),
                 "image": container.map(|found| &found.image),
@@ -217,6 +237,11 @@ pub fn value(deployment: &Deployment, observed: &Observed) -> Value {
         "bundled": !deployment.bundled_images.is_empty(),
         "urls": deployment.urls,
         "services": services,
+        "not_working": observed
+            .shortcomings(&deployment.project)
+            .into_iter()
+            .map(|(service, reason)| json!({ "service": service, "reason": reason }))
+            .collect::<Vec<_>>(),
         "orphans": orphans,
         "other_instance": observed.other_instance,
     })

@@ -13,5 +13,6 @@ mod kill;
 mod overrides;
 mod private_engine;
 mod raw;
+mod ready;
 mod restart;
 mod two;

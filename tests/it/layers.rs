@@ -44,7 +44,10 @@ const ALLOWED: [(&str, &[&str]); 28] = [
         "engine",
         &["compose", "image", "labels", "observed", "secret"],
     ),
-    ("probe", &["deployment", "observed", "secret"]),
+    (
+        "probe",
+        &["deployment", "engine", "host", "observed", "secret"],
+    ),
     (
         "observe",
         &[

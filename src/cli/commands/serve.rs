@@ -12,7 +12,7 @@ use super::super::{error::CommandError, exit};
 use crate::deployment::ReplicaSet;
 use crate::host::interrupt::Interrupt;
 use crate::probe;
-use crate::servers::{git_bridge, mongo, redis, sharelatex};
+use crate::servers::{forward, git_bridge, mongo, redis, sharelatex};
 
 /// Ports of the servers, those of the containers they stand in for.
 const SITE: u16 = 80;
@@ -53,6 +53,9 @@ enum Server {
     Mongo,
     Redis,
     GitBridge,
+    /// Copy the input and output to a port of this container
+    #[value(hide = true)]
+    Forward,
 }
 
 /// Runs the server until it is asked to stop, or checks the one that runs.
@@ -70,6 +73,14 @@ pub async fn run(args: &Args, environment: BTreeMap<String, String>) -> Result<u
         } else {
             exit::FAILED
         });
+    }
+    if let Server::Forward = args.server {
+        let port = args.arguments.first().and_then(|port| port.parse().ok());
+        let port = port.ok_or_else(|| {
+            CommandError::new("SERVE_USAGE", exit::USAGE, "`forward` needs a port")
+        })?;
+        let served = forward::serve(port, tokio::io::stdin(), tokio::io::stdout()).await;
+        return served.map(|()| exit::DONE).map_err(|error| failed(&error));
     }
     let interrupt = Interrupt::listen()
         .map_err(|error| anyhow::Error::new(error).context("signals cannot be handled"))?;
@@ -103,6 +114,8 @@ pub async fn run(args: &Args, environment: BTreeMap<String, String>) -> Result<u
             let served = git_bridge::serve(listener, options, shutdown, log).await;
             served.map_err(|error| failed(&error))?;
         }
+        // It has returned above.
+        Server::Forward => {}
         Server::Sharelatex => {
             let listeners = sharelatex::Listeners {
                 site: listen(SITE).await?,
@@ -135,6 +148,7 @@ async fn check(server: Server) -> bool {
         Server::Redis => redis::is_answering(local(REDIS)).await,
         Server::Sharelatex => sharelatex::is_answering(local(SITE)).await,
         Server::GitBridge => git_bridge::is_answering(local(GIT_BRIDGE)).await,
+        Server::Forward => false,
     }
 }
 

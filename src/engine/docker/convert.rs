@@ -33,6 +33,7 @@ pub(super) fn facts(version: SystemVersion) -> EngineFacts {
         api: (major.parse().unwrap_or(0), minor.parse().unwrap_or(0)),
         architecture: version.arch.unwrap_or_default(),
         operating_system: version.os.unwrap_or_default(),
+        kernel: version.kernel_version.unwrap_or_default(),
     }
 }
 
@@ -41,9 +42,10 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
     let state = inspected.state.unwrap_or_default();
     let config = inspected.config.unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or(0);
-    let networks = inspected
+    let (networks, bound) = inspected
         .network_settings
-        .and_then(|settings| settings.networks);
+        .map(|settings| (settings.networks, settings.ports))
+        .unwrap_or_default();
     let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
     let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
     let bindings = inspected
@@ -102,6 +104,10 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
                 let address = endpoint.ip_address?.parse().ok()?;
                 Some((name, address))
             })
+            .collect(),
+        bound_ports: published(bound.unwrap_or_default())
+            .into_iter()
+            .map(|port| (port.target, port.protocol))
             .collect(),
         ports: published(bindings),
         environment: Environment(

@@ -37,7 +37,7 @@ pub(super) fn failure(endpoint: &str, doing: &str, error: Error) -> EngineError 
         | Error::DockerStreamError { error: message } => EngineError::Refused { doing, message },
         Error::UnsupportedURISchemeError { uri } => EngineError::Endpoint {
             endpoint: uri,
-            cause: "use unix://PATH or tcp://HOST:PORT".to_owned(),
+            cause: "use unix://PATH, tcp://HOST:PORT or ssh://USER@HOST".to_owned(),
         },
         Error::SocketNotFoundError(path) => EngineError::Unreachable {
             endpoint,

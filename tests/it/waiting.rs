@@ -1,0 +1,239 @@
+//! Waiting for services on the engine in memory: what is told, what gets lost, what never comes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use toolkit::apply::waiting::{FailureKind, ServiceFailure};
+use toolkit::apply::{ApplyError, Work};
+use toolkit::compose::{Attachment, Network, Project, Service};
+use toolkit::deployment::Deployment;
+use toolkit::engine::memory::MemoryEngine;
+use toolkit::engine::{ContainerRequest, Engine, EngineEventKind};
+use toolkit::host::interrupt::Interrupt;
+use toolkit::labels;
+use toolkit::observe;
+use toolkit::observed::Health;
+use toolkit::observed::lack::Phase;
+use toolkit::release::{Edition, Version};
+use toolkit::settings::disclosure::Masker;
+use toolkit::settings::reference::Reference;
+
+const IMAGE: &str = "mongo:8.0";
+
+/// A deployment of one service that the engine starts again whenever it ends.
+fn deployment() -> Deployment {
+    let service = Service {
+        image: IMAGE.to_owned(),
+        restart: Some("always".to_owned()),
+        container_name: Some("mongo".to_owned()),
+        networks: BTreeMap::from([("default".to_owned(), Attachment::default())]),
+        healthcheck: Some(toolkit::compose::Healthcheck::default()),
+        ..Service::default()
+    };
+    let project = Project {
+        name: "waiting".to_owned(),
+        services: BTreeMap::from([("mongo".to_owned(), service)]),
+        networks: BTreeMap::from([("default".to_owned(), Network::default())]),
+        ..Project::default()
+    };
+    Deployment {
+        project,
+        root: "/nonexistent".into(),
+        edition: Edition::Community,
+        version: Version::new(6, 2, 2),
+        folders: Vec::new(),
+        files: Vec::new(),
+        missing_variables: Vec::new(),
+        probes: BTreeMap::new(),
+        replica_set: None,
+        mongo_shell: "mongosh".to_owned(),
+        bundled_images: BTreeMap::new(),
+        bundled_architecture: "amd64".to_owned(),
+        urls: Vec::new(),
+        warnings: Vec::new(),
+        origins: BTreeMap::new(),
+        contents: BTreeMap::new(),
+        masker: Masker::new(&Reference::load().unwrap()),
+    }
+}
+
+/// An engine on which the container runs and its first health check is due.
+async fn engine(deployment: &Deployment) -> MemoryEngine {
+    let engine = MemoryEngine::new(&[IMAGE], &[]);
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let request = ContainerRequest {
+        labels: BTreeMap::from([
+            label(labels::PROJECT, "waiting"),
+            label(labels::SERVICE, "mongo"),
+        ]),
+        ..ContainerRequest::new("mongo", "mongo", &deployment.project.services["mongo"])
+    };
+    engine.create_container(&request).await.unwrap();
+    engine.start("mongo").await.unwrap();
+    engine.set_health("mongo", Health::Starting);
+    engine
+}
+
+/// Waits for the service while `story` happens, which begins when somebody listens.
+async fn wait(
+    engine: &MemoryEngine,
+    deployment: &Deployment,
+    patience: u64,
+    story: impl Future<Output = ()>,
+) -> Result<(), ServiceFailure> {
+    let work = Work {
+        engine,
+        deployment,
+        reporter: &|_| {},
+        interrupt: &Interrupt::never(),
+        patience: Duration::from_secs(patience),
+        program: Path::new("/nonexistent"),
+        journal: None,
+    };
+    let told = async {
+        listened(engine).await;
+        story.await;
+        std::future::pending().await
+    };
+    let outcome = tokio::select! {
+        outcome = work.await_ready(&["mongo"]) => outcome,
+        () = told => unreachable!("it waits for ever"),
+    };
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(ApplyError::Service(failure)) => Err(*failure),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+async fn listened(engine: &MemoryEngine) {
+    while engine.listeners() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The container dies and is started again.
+fn die(engine: &MemoryEngine, exit_code: i64) {
+    engine.happen("mongo", EngineEventKind::Died { exit_code });
+    engine.happen("mongo", EngineEventKind::Started);
+}
+
+#[tokio::test]
+async fn the_second_death_ends_the_wait_and_the_first_code_explains_it() {
+    let deployment = deployment();
+    let engine = engine(&deployment).await;
+    let failure = wait(&engine, &deployment, 600, async {
+        die(&engine, 132);
+        tokio::task::yield_now().await;
+        die(&engine, 1);
+    });
+    let failure = failure.await.unwrap_err();
+    let expected = FailureKind::Looping {
+        exit_code: Some(132),
+        restarts: 2,
+    };
+    assert_eq!(failure.kind, expected);
+    assert_eq!(failure.diagnosis.unwrap().id, "MONGO_NO_AVX");
+}
+
+#[tokio::test]
+async fn one_death_is_forgiven() {
+    let deployment = deployment();
+    let engine = engine(&deployment).await;
+    let outcome = wait(&engine, &deployment, 600, async {
+        die(&engine, 1);
+        engine.happen("mongo", EngineEventKind::Health(Health::Healthy));
+    });
+    outcome.await.unwrap();
+}
+
+#[tokio::test]
+async fn memory_that_ran_out_is_told_from_a_kill() {
+    for (is_told, expected) in [(true, "MONGO_OUT_OF_MEMORY"), (false, "MONGO_KILLED")] {
+        let deployment = deployment();
+        let engine = engine(&deployment).await;
+        let failure = wait(&engine, &deployment, 600, async {
+            if is_told {
+                engine.happen("mongo", EngineEventKind::OutOfMemory);
+            }
+            die(&engine, 137);
+            die(&engine, 137);
+        });
+        let failure = failure.await.unwrap_err();
+        assert_eq!(failure.diagnosis.unwrap().id, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_event_is_made_up_for() {
+    let deployment = deployment();
+    let engine = engine(&deployment).await;
+    engine.mute("mongo");
+    let outcome = wait(&engine, &deployment, 600, async {
+        engine.happen("mongo", EngineEventKind::Health(Health::Healthy));
+    });
+    outcome.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_made_again_and_nothing_is_missed() {
+    let deployment = deployment();
+    let engine = engine(&deployment).await;
+    let failure = wait(&engine, &deployment, 600, async {
+        die(&engine, 62);
+        // The event has been heard when the connection breaks, and is not counted again.
+        tokio::task::yield_now().await;
+        engine.break_events();
+        while engine.listeners() > 0 {
+            tokio::task::yield_now().await;
+        }
+        die(&engine, 62);
+        listened(&engine).await;
+    });
+    let failure = failure.await.unwrap_err();
+    assert_eq!(
+        failure.diagnosis.unwrap().id,
+        "MONGO_EXIT_DATA_INCOMPATIBLE"
+    );
+}
+
+#[tokio::test]
+async fn what_was_missing_at_the_end_is_said_with_the_log_in_words() {
+    let deployment = deployment();
+    let engine = engine(&deployment).await;
+    let error = r#"{"t":{},"s":"E","c":"STORAGE","id":1,"ctx":"main","msg":"WiredTiger error","attr":{"error":13,"message":"mongodb://a:b@c/ denied"}}"#;
+    let told = r#"{"t":{},"s":"I","c":"NETWORK","id":2,"ctx":"main","msg":"Listening on"}"#;
+    engine.write("mongo", &[error, told, told, told, told, told]);
+    let failure = wait(&engine, &deployment, 1, async {}).await.unwrap_err();
+    let FailureKind::NotInTime { phase, because, .. } = &failure.kind else {
+        panic!("{failure:?}")
+    };
+    assert_eq!(*phase, Phase::Health);
+    assert_eq!(because, "its first health check is due");
+    let text = failure.to_string();
+    assert_eq!(
+        text,
+        "`mongo` is not ready after 1 s: its health check does not succeed"
+    );
+    assert_eq!(failure.log[0], "E STORAGE WiredTiger error: 13");
+    assert_eq!(failure.log[1], "I NETWORK Listening on");
+}
+
+#[tokio::test]
+async fn a_container_without_its_network_is_named() {
+    let deployment = deployment();
+    let engine = engine(&deployment).await;
+    engine.set_health("mongo", Health::Healthy);
+    engine.lose_network("mongo");
+    let observed = observe::everything(&engine, &deployment).await.unwrap();
+    let lost = "it runs without its network";
+    assert_eq!(observed.lost_network("mongo"), Some(lost));
+    let expected = vec![("mongo".to_owned(), lost.to_owned())];
+    assert_eq!(observed.shortcomings(&deployment.project), expected);
+    let failure = wait(&engine, &deployment, 1, async {}).await.unwrap_err();
+    let FailureKind::NotInTime { phase, because, .. } = &failure.kind else {
+        panic!("{failure:?}")
+    };
+    assert_eq!((*phase, because.as_str()), (Phase::Start, lost));
+}
