@@ -11,6 +11,7 @@ pub mod durable;
 pub mod identity;
 pub mod interrupt;
 pub mod lock;
+pub mod machine;
 pub mod ports;
 pub mod tunnel;
 

@@ -1,6 +1,9 @@
 //! Takes a snapshot: asks the engine and this machine about everything a deployment touches.
 //! Reads only.
 
+pub mod machine;
+mod mongo_data;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -62,7 +65,8 @@ pub async fn everything(
     observed.folders = folders
         .map(|folder| (folder.path.clone(), folder_state(&folder.path)))
         .collect();
-    observed.taken_ports = taken_ports(engine, project, &observed.containers).await?;
+    let is_here = machine::elsewhere(&observed.engine).is_none();
+    observed.taken_ports = taken_ports(engine, project, &observed.containers, is_here).await?;
     observed.readiness = readiness(engine, deployment, &observed.containers).await;
     Ok(observed)
 }
@@ -187,6 +191,7 @@ async fn taken_ports(
     engine: &impl Engine,
     project: &Project,
     ours: &[Container],
+    is_here: bool,
 ) -> Result<Vec<TakenPort>, EngineError> {
     let mut wanted = Vec::new();
     for (service, definition) in &project.services {
@@ -225,7 +230,7 @@ async fn taken_ports(
         .collect();
     let mut taken = Vec::new();
     for (service, host_ip, port) in wanted {
-        if let Some(holder) = holder(&holders, &names, &host_ip, port) {
+        if let Some(holder) = holder(&holders, &names, &host_ip, port, is_here) {
             taken.push(TakenPort {
                 service,
                 host_ip,
@@ -239,7 +244,13 @@ async fn taken_ports(
 
 /// Who holds a port, in words; `None` when it is free, or when a container of a service of the
 /// project holds it, which then makes way within the plan.
-fn holder(holders: &[PortHolder], ours: &[String], host_ip: &str, port: u16) -> Option<String> {
+fn holder(
+    holders: &[PortHolder],
+    ours: &[String],
+    host_ip: &str,
+    port: u16,
+    is_here: bool,
+) -> Option<String> {
     let overlaps = |other: &str| {
         let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
         is_all(host_ip) || is_all(other) || host_ip == other
@@ -250,6 +261,10 @@ fn holder(holders: &[PortHolder], ours: &[String], host_ip: &str, port: u16) -> 
     {
         let is_ours = ours.contains(&found.container);
         return (!is_ours).then(|| format!("container `{}`", found.container));
+    }
+    // The sockets of this machine tell nothing about those of another.
+    if !is_here {
+        return None;
     }
     let address: Option<IpAddr> = host_ip.parse().ok();
     if host::ports::is_free(address, port) {

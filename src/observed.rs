@@ -3,6 +3,7 @@
 //! Types only; how a snapshot is obtained is the business of `observe`.
 
 pub mod lack;
+pub mod machine;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -77,8 +78,18 @@ pub struct EngineFacts {
     pub architecture: String,
     /// Operating system in Go's words: `linux`.
     pub operating_system: String,
-    /// Release of the kernel that containers run on, as `uname -r` prints it; empty if unknown.
+    /// Operating system in its own words, such as `Docker Desktop`; empty when not told.
+    pub operating_system_name: String,
+    /// Version of its kernel, such as `6.1.0-18-amd64`; empty when not told.
     pub kernel: String,
+    /// Name of its machine; empty when not told.
+    pub host_name: String,
+    /// Folder that holds its images and containers; `None` when not told.
+    pub root_folder: Option<PathBuf>,
+    /// What it says about its security, such as `name=rootless`.
+    pub security: Vec<String>,
+    /// Where it was reached, such as `unix:///var/run/docker.sock`.
+    pub endpoint: String,
 }
 
 /// A container.

@@ -197,6 +197,10 @@ pub struct Release {
     pub needs: Vec<String>,
     /// Lowest MongoDB server that works.
     oldest_mongo: Option<String>,
+    /// Lowest feature compatibility version of MongoDB that works.
+    oldest_compatibility: Option<String>,
+    /// Recommended Redis server.
+    redis: Option<String>,
 }
 
 /// Which MongoDB servers go with a release.
@@ -206,6 +210,8 @@ pub struct MongoServers<'a> {
     pub oldest: &'a str,
     /// The highest that is known to work, where that is known.
     pub newest: Option<&'a str>,
+    /// The lowest feature compatibility version that works, where that is known.
+    pub oldest_compatibility: Option<&'a str>,
 }
 
 /// What changed inside the container at a release and holds from then on.
@@ -300,17 +306,30 @@ impl Catalogue {
     /// none.
     #[must_use]
     pub fn mongo(&self, version: &Version) -> Option<MongoServers<'_>> {
-        let of_major = |release: &&Release| release.version.major == version.major;
-        let mut major = self.releases.iter().filter(of_major);
-        let is_lower = |release: &&Release| release.version.numbers() <= version.numbers();
-        let lower = major.clone().rfind(is_lower);
-        let release = lower.or_else(|| major.next())?;
+        let release = self.nearest(version)?;
         let mut newest = self.newest_mongo.iter().rev();
         let newest = newest.find(|(since, _)| since.numbers() <= version.numbers());
         Some(MongoServers {
             oldest: release.oldest_mongo.as_deref()?,
             newest: newest.map(|(_, newest)| newest.as_str()),
+            oldest_compatibility: release.oldest_compatibility.as_deref(),
         })
+    }
+
+    /// The Redis server that is recommended for a release, found as [`Self::mongo`] finds its.
+    #[must_use]
+    pub fn redis(&self, version: &Version) -> Option<&str> {
+        self.nearest(version)?.redis.as_deref()
+    }
+
+    /// The row that holds for a release: the nearest lower one of its major version, else the first
+    /// of that major.
+    fn nearest(&self, version: &Version) -> Option<&Release> {
+        let of_major = |release: &&Release| release.version.major == version.major;
+        let mut major = self.releases.iter().filter(of_major);
+        let is_lower = |release: &&Release| release.version.numbers() <= version.numbers();
+        let lower = major.clone().rfind(is_lower);
+        lower.or_else(|| major.next())
     }
 
     /// The conventions inside the container at this release.
@@ -412,6 +431,8 @@ mod file {
                 retracted: row.retracted,
                 needs: row.needs.unwrap_or_default(),
                 oldest_mongo: row.mongo_min,
+                oldest_compatibility: row.fcv_min,
+                redis: row.redis,
             });
         }
         let mut eras = Vec::new();

@@ -106,8 +106,8 @@ impl DockerEngine {
         // Today's bollard sends no version at all; the call keeps a later one, which does, right.
         let hello = async {
             let client = client.negotiate_version().await?;
-            let version = client.version().await?;
-            Ok::<_, bollard::errors::Error>((client, version))
+            let (version, info) = futures_util::join!(client.version(), client.info());
+            Ok::<_, bollard::errors::Error>((client, version?, info.ok()))
         };
         let Ok(answer) = tokio::time::timeout(HELLO, hello).await else {
             let cause = format!("it does not answer within {} s", HELLO.as_secs());
@@ -116,9 +116,10 @@ impl DockerEngine {
                 cause,
             });
         };
-        let (client, version) = answer.map_err(|error| failure::of_connect(endpoint, error))?;
+        let (client, version, info) =
+            answer.map_err(|error| failure::of_connect(endpoint, error))?;
         let reach = forward::reach(endpoint, &version);
-        let facts = convert::facts(version);
+        let facts = convert::facts(endpoint, version, info);
         let pinned = facts.api.min(NEWEST_API);
         let prefix = format!("/v{}.{}", pinned.0, pinned.1);
         let client = client.with_request_modifier(move |request| with_version(request, &prefix));

@@ -140,6 +140,8 @@ impl Engine for MemoryEngine {
             architecture: "amd64".to_owned(),
             operating_system: "linux".to_owned(),
             kernel: "6.1.0".to_owned(),
+            endpoint: self.endpoint(),
+            ..EngineFacts::default()
         })
     }
 

@@ -58,6 +58,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "labels",
             "observed",
             "probe",
+            "secret",
         ],
     ),
     ("bundled", &["engine", "host", "labels"]),

@@ -6,7 +6,7 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
     EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Ipam,
     IpamConfig, Mount, MountType, Network as NetworkModel, NetworkCreateRequest, NetworkingConfig,
-    PortBinding, SystemVersion, Volume as VolumeModel, VolumeCreateRequest,
+    PortBinding, SystemInfo, SystemVersion, Volume as VolumeModel, VolumeCreateRequest,
 };
 
 use super::host::{self, Reader};
@@ -18,7 +18,13 @@ use crate::observed::{
     Container, ContainerState, EngineFacts, Environment, Health, Network, PublishedPort, Volume,
 };
 
-pub(super) fn facts(version: SystemVersion) -> EngineFacts {
+/// `info` is missing where the engine's answer has a form that is not known, as with Podman.
+pub(super) fn facts(
+    endpoint: &str,
+    version: SystemVersion,
+    info: Option<SystemInfo>,
+) -> EngineFacts {
+    let info = info.unwrap_or_default();
     let api = version.api_version.unwrap_or_default();
     let (major, minor) = api.split_once('.').unwrap_or(("0", "0"));
     let product = version
@@ -33,7 +39,15 @@ pub(super) fn facts(version: SystemVersion) -> EngineFacts {
         api: (major.parse().unwrap_or(0), minor.parse().unwrap_or(0)),
         architecture: version.arch.unwrap_or_default(),
         operating_system: version.os.unwrap_or_default(),
-        kernel: version.kernel_version.unwrap_or_default(),
+        operating_system_name: info.operating_system.unwrap_or_default(),
+        kernel: version
+            .kernel_version
+            .or(info.kernel_version)
+            .unwrap_or_default(),
+        host_name: info.name.unwrap_or_default(),
+        root_folder: info.docker_root_dir.map(Into::into),
+        security: info.security_options.unwrap_or_default(),
+        endpoint: endpoint.to_owned(),
     }
 }
 

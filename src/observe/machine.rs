@@ -1,0 +1,366 @@
+//! Collects the facts of this machine and of the stores that the preflight checks compare. Reads
+//! only.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::mongo_data;
+use crate::compose::Project;
+use crate::compose::Service;
+use crate::deployment::Deployment;
+use crate::deployment::Probe;
+use crate::host;
+use crate::observed::Container;
+use crate::observed::EngineFacts;
+use crate::observed::Observed;
+use crate::observed::machine::Asked;
+use crate::observed::machine::MachineFacts;
+use crate::observed::machine::MongoFacts;
+use crate::observed::machine::PathFacts;
+use crate::observed::machine::RedisFacts;
+use crate::probe::store;
+use crate::probe::store::Unreached;
+use crate::secret::Secret;
+
+/// How long a store may take to answer.
+const STORE_DEADLINE: Duration = Duration::from_secs(4);
+
+/// The service that uses the stores.
+const APPLICATION: &str = "sharelatex";
+
+/// How much is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thoroughness {
+    /// What a run needs that may change something: a running mongo is asked only when it or the
+    /// application is about to change its image.
+    Needed,
+    /// Everything.
+    Full,
+}
+
+/// The facts of this machine. Without an observed engine those about it are left out.
+pub async fn facts(
+    deployment: &Deployment,
+    observed: Option<&Observed>,
+    thoroughness: Thoroughness,
+) -> MachineFacts {
+    let engine = observed.map(|observed| &observed.engine);
+    let elsewhere = engine.and_then(elsewhere);
+    let is_here = elsewhere.is_none();
+    let mongo_data = deployment
+        .folders
+        .iter()
+        .find(|folder| folder.setting == "MONGO_DATA_PATH");
+    let (mongo, redis) = futures_util::join!(
+        mongo(deployment, observed, thoroughness, is_here),
+        redis(deployment, is_here)
+    );
+    let folders = deployment.folders.iter().chain(&deployment.files);
+    MachineFacts {
+        processor: host::machine::processor_features(),
+        paths: folders
+            .map(|folder| (folder.path.clone(), path(&folder.path)))
+            .collect(),
+        engine_root: engine
+            .and_then(|engine| engine.root_folder.as_deref())
+            .filter(|_| is_here)
+            .map(path),
+        mongo_data_version: mongo_data
+            .filter(|_| is_here)
+            .and_then(|folder| mongo_data::version(&folder.path)),
+        elsewhere,
+        mongo,
+        redis,
+    }
+}
+
+/// Why an engine does not run on this machine: paths and processors are its own then.
+pub(super) fn elsewhere(engine: &EngineFacts) -> Option<String> {
+    let endpoint = &engine.endpoint;
+    let address = endpoint.strip_prefix("tcp://").map(|rest| {
+        let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+        host.trim_matches(['[', ']']).to_owned()
+    });
+    let is_near = match &address {
+        Some(host) => {
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        None => !endpoint.starts_with("ssh://"),
+    };
+    if !is_near {
+        return Some(format!("the engine at `{endpoint}` is on another machine"));
+    }
+    let differs = |theirs: &str, ours: Option<String>| {
+        !theirs.is_empty() && ours.is_some_and(|ours| ours != theirs)
+    };
+    if differs(&engine.kernel, host::machine::kernel()) {
+        return Some("the engine runs on another kernel than this program".to_owned());
+    }
+    if differs(&engine.host_name, host::machine::name()) {
+        let name = &engine.host_name;
+        return Some(format!("the engine runs on `{name}`, which is not here"));
+    }
+    None
+}
+
+fn path(path: &Path) -> PathFacts {
+    let resolved = host::canonical(path);
+    let ownership = host::machine::ownership(&resolved);
+    let place = host::machine::nearest_existing(&resolved);
+    let exists = ownership.is_some();
+    let empty = PathFacts {
+        exists,
+        is_empty: host::machine::names_in(&resolved).is_some_and(|names| names.is_empty()),
+        ownership,
+        resolved,
+        ..PathFacts::default()
+    };
+    // A filesystem that cannot be asked leaves its fields as not told.
+    let Ok(found) = host::machine::filesystem(&place) else {
+        return empty;
+    };
+    PathFacts {
+        filesystem: found.kind,
+        is_read_only: found.is_read_only,
+        free_bytes: found.free_bytes,
+        total_bytes: found.total_bytes,
+        free_files: found.free_files,
+        total_files: found.total_files,
+        ..empty
+    }
+}
+
+/// A variable of the application, under the name of either brand.
+fn variable<'a>(deployment: &'a Deployment, ending: &str) -> Option<&'a str> {
+    let application = deployment.project.services.get(APPLICATION)?;
+    let environment = &application.environment.0;
+    let value = ["OVERLEAF", "SHARELATEX"]
+        .iter()
+        .find_map(|brand| environment.get(&format!("{brand}_{ending}")));
+    let value = value?.as_deref()?;
+    (!value.is_empty()).then_some(value)
+}
+
+/// Whether a host name means a service of the project.
+fn is_service(project: &Project, host: &str) -> bool {
+    let is_named = |(name, service): (&String, &Service)| {
+        let attachments = service.networks.values();
+        let aliases: Vec<&String> = attachments.flat_map(|place| &place.aliases).collect();
+        name == host
+            || project.container_name(name) == host
+            || service.hostname.as_deref() == Some(host)
+            || aliases.iter().any(|alias| *alias == host)
+    };
+    project.services.iter().any(is_named)
+}
+
+/// Whether a store can be asked from here: `Ok` with its place, else what came of it.
+async fn reach<T>(hosts: &[(String, u16)], is_here: bool) -> Result<String, Asked<T>> {
+    let places = hosts.iter().map(|(host, port)| format!("{host}:{port}"));
+    let at = places.collect::<Vec<_>>().join(",");
+    if !is_here {
+        let because = format!("`{at}` is to be reached from the engine's machine, not from here");
+        return Err(Asked::NotAsked { because });
+    }
+    let attempts = hosts
+        .iter()
+        .map(|(host, port)| store::reach(host, *port, STORE_DEADLINE));
+    let outcomes = join_all(attempts).await;
+    if outcomes.iter().any(Result::is_ok) {
+        return Ok(at);
+    }
+    let is_inner = |(host, outcome): (&(String, u16), &Result<(), Unreached>)| {
+        outcome == &Err(Unreached::Nameless) && !host.0.contains('.')
+    };
+    if hosts.iter().zip(&outcomes).all(is_inner) {
+        let because = format!("`{at}` is no name here; it may be one in a network of the engine");
+        return Err(Asked::NotAsked { because });
+    }
+    let causes = outcomes.into_iter().filter_map(Result::err);
+    let because = causes.map(|cause| cause.to_string()).collect::<Vec<_>>();
+    Err(Asked::Silent {
+        at,
+        because: because.join("; "),
+    })
+}
+
+async fn mongo(
+    deployment: &Deployment,
+    observed: Option<&Observed>,
+    thoroughness: Thoroughness,
+    is_here: bool,
+) -> Asked<MongoFacts> {
+    let Some(url) = variable(deployment, "MONGO_URL").map(Secret::new) else {
+        let because = "no URL of mongo is configured".to_owned();
+        return Asked::NotAsked { because };
+    };
+    let hosts = match store::mongo_hosts(&url) {
+        Ok(hosts) => hosts,
+        Err(because) => return Asked::NotAsked { because },
+    };
+    let Some((host, _)) = hosts.first() else {
+        let because = "the URL of mongo names no host".to_owned();
+        return Asked::NotAsked { because };
+    };
+    if is_service(&deployment.project, host) {
+        return running_mongo(deployment, observed, thoroughness).await;
+    }
+    let at = match reach(&hosts, is_here).await {
+        Ok(at) => at,
+        Err(outcome) => return outcome,
+    };
+    answered(at, true, store::mongo(&url, STORE_DEADLINE).await)
+}
+
+fn answered<T>(at: String, is_external: bool, answer: Result<T, String>) -> Asked<T> {
+    match answer {
+        Ok(facts) => Asked::Answered {
+            at,
+            is_external,
+            facts,
+        },
+        Err(because) => Asked::Silent { at, because },
+    }
+}
+
+/// Asks the project's own mongo, when it runs and is a real one.
+async fn running_mongo(
+    deployment: &Deployment,
+    observed: Option<&Observed>,
+    thoroughness: Thoroughness,
+) -> Asked<MongoFacts> {
+    let not_asked = |because: &str| Asked::NotAsked {
+        because: because.to_owned(),
+    };
+    if !deployment.bundled_images.is_empty() {
+        return not_asked("the bundled mongo has no versions to keep to");
+    }
+    let Some(observed) = observed else {
+        return not_asked("the engine cannot be asked");
+    };
+    let changes = |service: &str| {
+        let wanted = deployment.project.services.get(service);
+        let found = observed.container(service);
+        wanted
+            .zip(found)
+            .is_some_and(|(wanted, found)| wanted.image != found.image)
+    };
+    if thoroughness == Thoroughness::Needed && !changes("mongo") && !changes(APPLICATION) {
+        return not_asked("nothing about it changes");
+    }
+    let container = observed.container("mongo");
+    let address = container
+        .filter(|found| found.state.is_running())
+        .and_then(Container::address);
+    let Some(address) = address else {
+        return not_asked("mongo does not run");
+    };
+    let port = match deployment.probes.get("mongo") {
+        Some(Probe::Mongo { port, .. }) => *port,
+        _ => return not_asked("mongo has no probe"),
+    };
+    let address = SocketAddr::new(address, port);
+    match store::mongo_at(address, STORE_DEADLINE).await {
+        Ok(facts) => answered("mongo".to_owned(), false, Ok(facts)),
+        // An address inside the engine's network need not be reachable from here.
+        Err(because) => Asked::NotAsked {
+            because: format!("mongo gives no answer: {because}"),
+        },
+    }
+}
+
+async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
+    let not_asked = |because: &str| Asked::NotAsked {
+        because: because.to_owned(),
+    };
+    let Some(host) = variable(deployment, "REDIS_HOST") else {
+        return not_asked("no host of redis is configured");
+    };
+    if is_service(&deployment.project, host) {
+        return not_asked("redis is a service of the project");
+    }
+    let environment: BTreeMap<_, _> = deployment
+        .project
+        .services
+        .get(APPLICATION)
+        .map(|service| service.environment.0.clone())
+        .unwrap_or_default();
+    let plain = |name: &str| environment.get(name).cloned().flatten();
+    let port = variable(deployment, "REDIS_PORT")
+        .map(str::to_owned)
+        .or_else(|| plain("REDIS_PORT"));
+    let Ok(port) = port.as_deref().unwrap_or("6379").parse() else {
+        return not_asked("the port of redis is no number");
+    };
+    if variable(deployment, "REDIS_TLS") == Some("true") {
+        return not_asked("it is asked over TLS, which this check does not speak");
+    }
+    let at = match reach(&[(host.to_owned(), port)], is_here).await {
+        Ok(at) => at,
+        Err(outcome) => return outcome,
+    };
+    let password = variable(deployment, "REDIS_PASS")
+        .map(str::to_owned)
+        .or_else(|| plain("REDIS_PASSWORD"))
+        .filter(|password| !password.is_empty());
+    let place = store::RedisPlace {
+        host: host.to_owned(),
+        port,
+        password: password.map(Secret::new),
+    };
+    answered(at, true, store::redis(&place, STORE_DEADLINE).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_on_this_machine_is_told_from_another() {
+        let here = EngineFacts {
+            endpoint: "unix:///var/run/docker.sock".to_owned(),
+            kernel: host::machine::kernel().unwrap(),
+            host_name: host::machine::name().unwrap(),
+            ..EngineFacts::default()
+        };
+        assert_eq!(elsewhere(&here), None);
+        let at = |endpoint: &str| EngineFacts {
+            endpoint: endpoint.to_owned(),
+            ..here.clone()
+        };
+        for near in ["tcp://127.0.0.1:2375", "tcp://[::1]:1", "tcp://localhost:1"] {
+            assert_eq!(elsewhere(&at(near)), None, "{near}");
+        }
+        for far in [
+            "tcp://192.0.2.1:2375",
+            "tcp://engine.example:1",
+            "ssh://a@b",
+        ] {
+            assert!(elsewhere(&at(far)).is_some(), "{far}");
+        }
+        let desktop = EngineFacts {
+            kernel: "6.10.14-linuxkit".to_owned(),
+            ..here.clone()
+        };
+        assert!(elsewhere(&desktop).is_some());
+        let container = EngineFacts {
+            host_name: "another".to_owned(),
+            ..here
+        };
+        assert!(elsewhere(&container).is_some());
+    }
+
+    #[test]
+    fn a_path_is_looked_at_whether_it_exists_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = path(folder.path());
+        assert!(found.exists && found.is_empty && found.total_bytes > 0);
+        let below = path(&folder.path().join("a/b"));
+        assert!(!below.exists && below.ownership.is_none());
+        assert_eq!(below.total_bytes, found.total_bytes);
+    }
+}

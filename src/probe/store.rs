@@ -1,0 +1,236 @@
+//! Asks a mongo or a redis for its versions, wherever it is. No password appears in an answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress};
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use crate::observed::machine::{MongoFacts, RedisFacts};
+use crate::secret::Secret;
+
+/// Where a store is, and how it is spoken to.
+#[derive(Debug, Clone)]
+pub struct RedisPlace {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Password, where one is configured.
+    pub password: Option<Secret>,
+}
+
+/// Why no connection to a store came about.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unreached {
+    /// Its name leads to no address, seen from this machine.
+    #[error("its name has no address")]
+    Nameless,
+    /// The system says why.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing came back.
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+/// Opens a connection and closes it again.
+///
+/// # Errors
+/// None comes about within the deadline.
+pub async fn reach(host: &str, port: u16, deadline: Duration) -> Result<(), Unreached> {
+    let connected = async {
+        let found = tokio::net::lookup_host((host, port)).await;
+        let addresses: Vec<SocketAddr> = found.map_err(|_| Unreached::Nameless)?.collect();
+        let connected = TcpStream::connect(addresses.as_slice()).await;
+        connected
+            .map(|_| ())
+            .map_err(|error| Unreached::Refused(error.to_string()))
+    };
+    let outcome = tokio::time::timeout(deadline, connected).await;
+    outcome.unwrap_or(Err(Unreached::Silent(deadline)))
+}
+
+/// The host and port pairs that a mongo URL names.
+///
+/// # Errors
+/// It is no mongo URL, or one that takes its hosts from DNS.
+pub fn mongo_hosts(url: &Secret) -> Result<Vec<(String, u16)>, String> {
+    let parsed = ConnectionString::parse(url.expose())
+        .map_err(|_| "the URL of mongo cannot be read".to_owned())?;
+    match parsed.host_info {
+        HostInfo::HostIdentifiers(hosts) => {
+            let pairs = hosts.into_iter().filter_map(|address| match address {
+                ServerAddress::Tcp { host, port } => Some((host, port.unwrap_or(27017))),
+                _ => None,
+            });
+            Ok(pairs.collect())
+        }
+        _ => Err("the hosts of a mongodb+srv URL are not looked up".to_owned()),
+    }
+}
+
+/// What the mongo at a URL says.
+///
+/// # Errors
+/// It does not answer within the deadline, or refuses; the text holds no password.
+pub async fn mongo(url: &Secret, deadline: Duration) -> Result<MongoFacts, String> {
+    let parsed = ConnectionString::parse(url.expose())
+        .map_err(|_| "the URL of mongo cannot be read".to_owned())?;
+    let options = ClientOptions::parse(parsed).await;
+    let options = options.map_err(|_| "the URL of mongo cannot be used".to_owned())?;
+    // A set without a primary answers nobody who asks for one; its members still tell what they are.
+    let mut direct = options.clone();
+    direct.hosts.truncate(1);
+    direct.repl_set_name = None;
+    direct.direct_connection = Some(true);
+    let answer = match ask(options, deadline).await {
+        Ok(facts) => Ok(facts),
+        Err(first) => ask(direct, deadline).await.map_err(|_| first),
+    };
+    answer.map_err(|text| without_password(&text, url))
+}
+
+/// What the mongo at an address says, without logging in.
+///
+/// # Errors
+/// It does not answer within the deadline, or refuses.
+pub async fn mongo_at(address: SocketAddr, deadline: Duration) -> Result<MongoFacts, String> {
+    let host = ServerAddress::Tcp {
+        host: address.ip().to_string(),
+        port: Some(address.port()),
+    };
+    let mut options = ClientOptions::builder().hosts(vec![host]).build();
+    options.direct_connection = Some(true);
+    ask(options, deadline).await
+}
+
+async fn ask(mut options: ClientOptions, deadline: Duration) -> Result<MongoFacts, String> {
+    options.app_name = Some("toolkit".to_owned());
+    options.connect_timeout = Some(deadline);
+    options.server_selection_timeout = Some(deadline);
+    options.min_pool_size = None;
+    options.max_pool_size = Some(1);
+    let questions = async {
+        let client = mongodb::Client::with_options(options)?;
+        let admin = client.database("admin");
+        let hello = admin.run_command(doc! { "hello": 1 }).await?;
+        let build = admin.run_command(doc! { "buildInfo": 1 }).await?;
+        let question = doc! { "getParameter": 1, "featureCompatibilityVersion": 1 };
+        // It needs a privilege that not every user has.
+        let compatibility = admin.run_command(question).await.ok();
+        client.shutdown().immediate(true).await;
+        Ok::<_, mongodb::error::Error>(facts(&hello, &build, compatibility.as_ref()))
+    };
+    match tokio::time::timeout(deadline, questions).await {
+        Ok(Ok(facts)) => Ok(facts),
+        Ok(Err(error)) => Err(super::first_line(&error.to_string())),
+        Err(_) => Err(format!("no answer within {} s", deadline.as_secs())),
+    }
+}
+
+fn facts(hello: &Document, build: &Document, compatibility: Option<&Document>) -> MongoFacts {
+    let compatibility = compatibility
+        .and_then(|answer| answer.get_document("featureCompatibilityVersion").ok())
+        .and_then(|answer| answer.get_str("version").ok());
+    MongoFacts {
+        version: build.get_str("version").unwrap_or_default().to_owned(),
+        compatibility: compatibility.map(str::to_owned),
+        set: hello.get_str("setName").ok().map(str::to_owned),
+        is_primary: hello.get_bool("isWritablePrimary").unwrap_or(false),
+    }
+}
+
+/// What a redis says.
+///
+/// # Errors
+/// It does not answer within the deadline, or refuses; the text holds no password.
+pub async fn redis(place: &RedisPlace, deadline: Duration) -> Result<RedisFacts, String> {
+    let info = tokio::time::timeout(deadline, redis_info(place)).await;
+    let info = match info {
+        Ok(Ok(info)) => info,
+        Ok(Err(error)) => return Err(super::first_line(&error.to_string())),
+        Err(_) => return Err(format!("no answer within {} s", deadline.as_secs())),
+    };
+    let mut lines = info.lines();
+    let version = lines.find_map(|line| line.strip_prefix("redis_version:"));
+    let version = version.unwrap_or_default().trim().to_owned();
+    Ok(RedisFacts { version })
+}
+
+async fn redis_info(place: &RedisPlace) -> Result<String, redis::RedisError> {
+    let settings = redis::RedisConnectionInfo::default();
+    let settings = match &place.password {
+        Some(password) => settings.set_password(password.expose()),
+        None => settings,
+    };
+    let target = redis::ConnectionAddr::Tcp(place.host.clone(), place.port);
+    let connection = redis::IntoConnectionInfo::into_connection_info(target)?;
+    let client = redis::Client::open(connection.set_redis_settings(settings))?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    redis::cmd("INFO")
+        .arg("server")
+        .query_async(&mut connection)
+        .await
+}
+
+/// The driver does not repeat credentials today; a later one must not surprise us.
+fn without_password(text: &str, url: &Secret) -> String {
+    let credentials = url
+        .expose()
+        .split_once("://")
+        .and_then(|(_, rest)| rest.rsplit_once('@'))
+        .map(|(credentials, _)| credentials);
+    let Some(credentials) = credentials else {
+        return text.to_owned();
+    };
+    let mut shown = text.replace(credentials, "…");
+    if let Some((_, password)) = credentials.split_once(':')
+        && !password.is_empty()
+    {
+        shown = shown.replace(password, "…");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_of_a_url_are_read() {
+        let hosts = |url: &str| mongo_hosts(&Secret::new(url));
+        assert_eq!(
+            hosts("mongodb://u:p@a.example,b.example:27018/sharelatex?replicaSet=x").unwrap(),
+            [
+                ("a.example".to_owned(), 27017),
+                ("b.example".to_owned(), 27018)
+            ]
+        );
+        assert!(hosts("mongodb+srv://u:hidden@a.example/x").is_err());
+        let refused = hosts("mongo://u:hidden@a").unwrap_err();
+        assert!(!refused.contains("hidden"), "{refused}");
+    }
+
+    #[test]
+    fn a_password_never_shows() {
+        let url = Secret::new("mongodb://user:hunter2@h/x");
+        let shown = without_password("cannot log in as user:hunter2 with hunter2", &url);
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn answers_become_facts() {
+        let hello = doc! { "isWritablePrimary": true, "setName": "overleaf" };
+        let build = doc! { "version": "8.0.4" };
+        let answer = doc! { "featureCompatibilityVersion": { "version": "7.0" } };
+        let found = facts(&hello, &build, Some(&answer));
+        assert_eq!(found.version, "8.0.4");
+        assert_eq!(found.compatibility.as_deref(), Some("7.0"));
+        assert_eq!(found.set.as_deref(), Some("overleaf"));
+        assert!(found.is_primary);
+        assert_eq!(facts(&hello, &build, None).compatibility, None);
+    }
+}
