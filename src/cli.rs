@@ -8,6 +8,7 @@ pub mod exit;
 pub mod files;
 pub mod instance;
 pub mod operation;
+pub mod preflight;
 pub mod question;
 pub mod unfinished;
 
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use time::UtcOffset;
 
+use crate::check::Ignores;
 use crate::compose::SpecDuration;
 use crate::host;
 use crate::host::interrupt::Interrupt;
@@ -56,6 +58,7 @@ enum Command {
     Up(commands::up::Args),
     Plan(commands::plan::Args),
     Apply(commands::apply::Args),
+    Doctor(commands::doctor::Args),
     #[command(visible_alias = "ps")]
     Status(commands::status::Args),
     Stop(commands::stop::Args),
@@ -136,6 +139,12 @@ pub struct GlobalArgs {
     /// How long to wait until the services are ready
     #[arg(long, global = true, value_name = "DURATION", default_value = "10m")]
     timeout: SpecDuration,
+    /// Pass one failing preflight check; needs --reason
+    #[arg(long, global = true, value_name = "CHECK")]
+    ignore: Vec<String>,
+    /// Why checks are ignored; recorded in the history
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
@@ -186,6 +195,8 @@ pub struct Session {
     pub timeout: Duration,
     /// Whether a plan is being carried out, which then answers Ctrl-C itself.
     pub works: AtomicBool,
+    /// The preflight checks that the operator passes.
+    pub ignores: Ignores,
     /// What was typed, the name of the program first.
     pub arguments: Vec<String>,
     /// Whether the command goes on with an unfinished operation.
@@ -237,6 +248,7 @@ impl Session {
             timeout: self.timeout,
             works: AtomicBool::new(false),
             arguments,
+            ignores: self.ignores.clone(),
             resumes: true,
             told: OnceLock::new(),
         }
@@ -358,6 +370,7 @@ fn session(global: &GlobalArgs, arguments: Vec<String>) -> Result<Session, Comma
         arguments,
         resumes: false,
         told: OnceLock::new(),
+        ignores: preflight::ignores(&global.ignore, global.reason.as_deref())?,
     })
 }
 
@@ -427,6 +440,7 @@ fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
         Command::Up(args) => wait(session, commands::up::run(args, session)),
         Command::Plan(args) => wait(session, commands::plan::run(args, session)),
         Command::Apply(args) => wait(session, commands::apply::run(args, session)),
+        Command::Doctor(args) => wait(session, commands::doctor::run(args, session)),
         Command::Status(args) => wait(session, commands::status::run(args, session)),
         Command::Stop(args) => wait(session, commands::stop::run(args, session)),
         Command::Start(args) => wait(session, commands::start::run(args, session)),

@@ -15,10 +15,12 @@
 //!    asks a running service whether it is ready; [`observe`] takes a snapshot, whose types are in
 //!    [`observed`].
 //! 6. [`plan`] compares desired and observed: pure, deterministic, each step with its cause.
-//! 7. [`apply`] carries a plan out and reports [`event`]s; [`diagnosis`] knows what failures mean.
+//! 7. [`check`] finds what stands in the way before anything changes; `doctor` shows it.
+//! 8. [`apply`] carries a plan out and reports [`event`]s; [`diagnosis`] knows what failures mean.
 //!    [`journal`] keeps what a run intends and has done, for the case that it is killed; [`applied`]
-//!    what was last carried out completely, to which [`rollback`] goes back; [`history`] all of it; [`drift`] finds what is not so any more.
-//! 8. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
+//!    what was last carried out completely, to which [`rollback`] goes back; [`history`] all of it;
+//!    [`drift`] finds what is not so any more.
+//! 9. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
 //! [`image`], [`labels`] and [`secret`] are leaves.
@@ -43,7 +45,7 @@
 //! | Deployment | desired state |
 //! | Observed | snapshot of what exists |
 //! | Plan, Step, Cause | ordered changes; one change; why it is needed |
-//! | Obstacle | what stands in the way of a plan |
+//! | Check, Finding | what is looked at before a change, and by `doctor`; what it found to be wrong |
 //! | Engine | the container engine in our verbs |
 //! | Host | files, processes, sockets of one machine |
 //! | Event | a fact reported while working |
@@ -52,6 +54,7 @@
 pub mod applied;
 pub mod apply;
 pub mod bundled;
+pub mod check;
 pub mod cli;
 pub mod compose;
 pub mod deployment;

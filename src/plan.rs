@@ -11,7 +11,6 @@ pub mod difference;
 mod draft;
 pub mod file;
 mod halt;
-pub mod obstacle;
 pub mod pull;
 mod start;
 mod up;

@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod diff;
+pub mod doctor;
 pub mod drift;
 pub mod failure;
 pub mod history;

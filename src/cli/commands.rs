@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod compose;
 pub mod config;
+pub mod doctor;
 pub mod down;
 pub mod drift;
 pub mod history;

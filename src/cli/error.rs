@@ -9,6 +9,8 @@ use crate::apply::ApplyError;
 use crate::apply::StepError;
 use crate::apply::waiting::{FailureKind, ServiceFailure};
 use crate::bundled::BundledError;
+use crate::check::CheckError;
+use crate::check::Checked;
 use crate::deployment::DeploymentError;
 use crate::engine::EngineError;
 use crate::host::HostError;
@@ -17,10 +19,10 @@ use crate::host::lock::LockError;
 use crate::host::lock::Owner;
 use crate::host::tunnel::TunnelError;
 use crate::lint::LintError;
-use crate::plan::obstacle::Obstacle;
 use crate::seed::SeedError;
 use crate::settings::SettingsError;
 use crate::settings::problem::{Problem, ProblemKind};
+use crate::ui::doctor;
 use crate::ui::failure::{Failure, Fix};
 use crate::ui::words;
 
@@ -124,26 +126,40 @@ pub fn only_config_is_yaml() -> CommandError {
     .fix("use --format json")
 }
 
-/// What stands in the way of an `up`.
+/// The checks that stand in the way, all in one.
 #[must_use]
-pub fn of_obstacles(obstacles: &[Obstacle]) -> CommandError {
-    let Some((first, others)) = obstacles.split_first() else {
-        return CommandError::new(
-            "BUG",
-            exit::BUG,
-            "an obstacle was reported that is not there",
-        );
+pub fn of_checks(checked: &[Checked<'_>]) -> CommandError {
+    let blocking = || checked.iter().filter(|found| found.blocks());
+    let mut found =
+        blocking().flat_map(|found| found.findings().iter().map(move |one| (found, one)));
+    let Some((first, finding)) = found.next() else {
+        return CommandError::new("BUG", exit::BUG, "a check was reported that does not fail");
     };
-    let mut error = CommandError::new(first.id, exit::CHECK, first.text.clone())
-        .because(first.because.clone())
-        .state("nothing was changed")
-        .fix(first.fix.clone());
-    for other in others {
-        error = error
-            .because(format!("[{}] {}: {}", other.id, other.text, other.because))
-            .fix(other.fix.clone());
+    let mut error = CommandError::new(&first.check.id, exit::CHECK, finding.text.clone())
+        .because(finding.because.clone())
+        .state("nothing was changed");
+    error.failure.fixes.push(doctor::fix(finding));
+    for (other, finding) in found {
+        let (id, text, because) = (&other.check.id, &finding.text, &finding.because);
+        error = error.because(format!("[{id}] {text}: {because}"));
+        error.failure.fixes.push(doctor::fix(finding));
     }
-    error
+    let ignorable = blocking().filter(|found| found.check.ignorable);
+    let flags: Vec<String> = ignorable
+        .map(|found| format!("--ignore {}", found.check.id))
+        .collect();
+    if flags.is_empty() {
+        error
+    } else {
+        let flags = flags.join(" ");
+        error.fix(format!("where it is meant so: {flags} --reason TEXT"))
+    }
+}
+
+impl From<CheckError> for CommandError {
+    fn from(error: CheckError) -> Self {
+        Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
+    }
 }
 
 impl From<anyhow::Error> for CommandError {

@@ -14,18 +14,20 @@ use super::operation::{self, Applies};
 use super::{Session, error::CommandError, exit};
 use crate::apply::Work;
 use crate::bundled;
+use crate::check::Ignored;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
 use crate::event::Event;
+use crate::history;
 use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
 use crate::host::tunnel::Tunnel;
 use crate::journal::Journal;
 use crate::observed::Observed;
-use crate::plan::{self, Plan, UpRequest, obstacle};
+use crate::plan::{self, Plan, UpRequest};
 use crate::release::Catalogue;
 use crate::settings::problem::ProblemKind;
 use crate::settings::{self, Settings, Sources};
@@ -268,19 +270,6 @@ pub async fn lock(session: &Session, root: &Path, command: &str) -> Result<Lock,
     Ok(lock)
 }
 
-/// Stops with what stands in the way of an `up`, if anything does.
-///
-/// # Errors
-/// Something stands in the way.
-pub fn check(deployment: &Deployment, observed: &Observed) -> Result<(), CommandError> {
-    let obstacles = obstacle::find(deployment, observed);
-    if obstacles.is_empty() {
-        Ok(())
-    } else {
-        Err(super::error::of_obstacles(&obstacles))
-    }
-}
-
 /// What follows a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then<'a> {
@@ -337,6 +326,8 @@ pub struct Task<'a> {
     pub then: Then<'a>,
     /// How much of the deployment it makes true.
     pub applies: Applies,
+    /// Checks that failed and that the operator passes.
+    pub ignored: &'a [Ignored],
 }
 
 /// Carries a plan out under the eyes of the operator, with journal and history.
@@ -354,7 +345,12 @@ pub async fn carry_out(
     let running = operation::begin(session, instance, task.command, task.plan, existing)?;
     let outcome = work(session, instance, engine, task, running.journal.as_ref()).await;
     let ended = outcome.as_ref().copied();
-    running.finish(session, instance, task.applies, &[], ended)?;
+    let ignored = task.ignored.iter().map(|passed| history::Ignored {
+        check: passed.id.clone(),
+        reason: passed.reason.clone(),
+    });
+    let ignored: Vec<history::Ignored> = ignored.collect();
+    running.finish(session, instance, task.applies, &ignored, ended)?;
     outcome
 }
 
@@ -502,6 +498,7 @@ pub async fn pull_newer(
         observed,
         then: Then::Return,
         applies: Applies::Part,
+        ignored: &[],
     };
     work(session, instance, engine, task, None).await
 }
@@ -523,23 +520,6 @@ pub fn have_containers(observed: &Observed, services: &[&str]) -> Result<(), Com
         )
         .state("nothing was changed")
         .command("toolkit up")),
-    }
-}
-
-/// Refuses to remove what another instance made under the same project name.
-///
-/// # Errors
-/// The containers belong to another instance.
-pub fn ours(instance: &Instance, observed: &Observed) -> Result<(), CommandError> {
-    let obstacles = obstacle::find(&instance.deployment, observed);
-    let foreign: Vec<_> = obstacles
-        .into_iter()
-        .filter(|found| found.id == "PROJECT_NAME_TAKEN")
-        .collect();
-    if foreign.is_empty() {
-        Ok(())
-    } else {
-        Err(super::error::of_obstacles(&foreign))
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use toolkit::apply::{ApplyError, Work};
+use toolkit::check::row::{self, Operation};
+use toolkit::check::{self, Ignores, World};
 use toolkit::cli::instance;
 use toolkit::compose::{Condition, Dependency};
 use toolkit::deployment::{self, Context, Definitions, Deployment};
@@ -18,6 +20,7 @@ use toolkit::host::interrupt::Interrupt;
 use toolkit::labels;
 use toolkit::observe;
 use toolkit::observed::Observed;
+use toolkit::observed::machine::MachineFacts;
 use toolkit::plan::{self, Plan, UpRequest};
 use toolkit::release::Catalogue;
 use toolkit::settings::{Sources, resolve};
@@ -67,6 +70,21 @@ pub async fn plan_now(engine: &MemoryEngine, deployment: &Deployment) -> (Plan, 
     (plan::up(deployment, &observed, &request), observed)
 }
 
+/// What keeps an `up` from going on.
+fn in_the_way(deployment: &Deployment, observed: &Observed) -> Vec<String> {
+    let registry = row::load().unwrap();
+    let machine = MachineFacts::default();
+    let world = World {
+        deployment,
+        observed: Ok(observed),
+        machine: &machine,
+    };
+    let ignores = Ignores::default();
+    let checked = check::run(&registry, &world, Operation::Up, &ignores).unwrap();
+    let blocking = checked.iter().filter(|found| found.blocks());
+    blocking.map(|found| found.check.id.clone()).collect()
+}
+
 pub async fn apply(
     engine: &MemoryEngine,
     deployment: &Deployment,
@@ -109,7 +127,7 @@ async fn a_first_plan_comes_in_the_order_of_dependencies() {
         .join("\n")
         .replace(&*folder.path().to_string_lossy(), "[ROOT]");
     insta::assert_snapshot!(shown);
-    assert_eq!(plan::obstacle::find(&deployment, &observed), []);
+    assert_eq!(in_the_way(&deployment, &observed), Vec::<String>::new());
     apply(&engine, &deployment, &plan).await.unwrap();
     assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
 }
@@ -352,7 +370,7 @@ async fn a_second_network_of_an_interrupted_run_goes() {
     engine.create_network(network, &labels).await.unwrap();
     let (plan, observed) = plan_now(&engine, &deployment).await;
     assert_eq!(titles(&plan), ["remove network `overleaf_default`"]);
-    assert_eq!(plan::obstacle::find(&deployment, &observed), []);
+    assert_eq!(in_the_way(&deployment, &observed), Vec::<String>::new());
     apply(&engine, &deployment, &plan).await.unwrap();
     let kept = engine.networks(&network.name).await.unwrap();
     assert!(

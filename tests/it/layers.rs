@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::sandbox::{files, project};
 
 /// Each module with the modules it may use.
-const ALLOWED: [(&str, &[&str]); 28] = [
+const ALLOWED: [(&str, &[&str]); 29] = [
     ("interpolation", &[]),
     ("image", &[]),
     ("labels", &[]),
@@ -28,6 +28,18 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     ),
     ("applied", &["compose", "host"]),
     ("plan", &["compose", "deployment", "labels", "observed"]),
+    (
+        "check",
+        &[
+            "compose",
+            "deployment",
+            "image",
+            "labels",
+            "observed",
+            "release",
+            "settings",
+        ],
+    ),
     (
         "drift",
         &[
@@ -83,6 +95,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
     (
         "ui",
         &[
+            "check",
             "deployment",
             "diagnosis",
             "drift",
@@ -100,6 +113,7 @@ const ALLOWED: [(&str, &[&str]); 28] = [
             "applied",
             "apply",
             "bundled",
+            "check",
             "compose",
             "deployment",
             "drift",

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::{Session, definitions, error::CommandError, exit, instance};
+use super::super::{Session, definitions, error::CommandError, exit, instance, preflight};
 use super::up::Scope;
+use crate::check::row::Operation;
 use crate::host;
 use crate::observe;
 use crate::plan;
@@ -41,7 +42,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     definitions::say_not_applied(session, &instance);
     let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, deployment).await?;
-    instance::check(deployment, &observed)?;
+    preflight::gate(session, &instance, &observed, Operation::Plan).await?;
     instance::may_pull(deployment, &observed, &request)?;
     let plan = plan::whole(deployment, &observed, &request);
     let chosen = plan::chosen(deployment, &request);

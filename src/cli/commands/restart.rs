@@ -3,7 +3,8 @@
 use super::super::instance::{Task, Then};
 use super::super::operation::Applies;
 use super::super::unfinished::unfinished_gate;
-use super::super::{Session, error::CommandError, exit, instance};
+use super::super::{Session, error::CommandError, exit, instance, preflight};
+use crate::check::row::Operation;
 use crate::observe;
 use crate::plan;
 
@@ -31,7 +32,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
     instance::have_containers(&observed, &services)?;
-    instance::check(&instance.deployment, &observed)?;
+    let ignored = preflight::gate(session, &instance, &observed, Operation::Restart).await?;
     let plan = plan::restart(&instance.deployment, &observed, &args.services, &services);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
@@ -42,6 +43,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         observed: &observed,
         then: Then::AwaitReady(&services),
         applies: Applies::Part,
+        ignored: &ignored,
     };
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "restart", &plan, "restarted and ready");

@@ -3,7 +3,9 @@
 use super::super::files::Texts;
 use super::super::instance::{Instance, Task, Then};
 use super::super::operation::Applies;
-use super::super::{Session, error::CommandError, exit, instance, state_folder, unfinished};
+use super::super::{
+    Session, error::CommandError, exit, instance, preflight, state_folder, unfinished,
+};
 use super::resume;
 use crate::applied;
 use crate::applied::Applied;
@@ -40,7 +42,7 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = previous(session, &root, before)?;
     let engine = instance::engine(session, &root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
-    instance::ours(&instance, &observed)?;
+    preflight::ours(&instance, &observed)?;
     let plan = rollback::plan(&instance.deployment, &observed, before);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
@@ -56,6 +58,7 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
         observed: &observed,
         then,
         applies: Applies::Part,
+        ignored: &[],
     };
     let done = instance::carry_out(session, &instance, &engine, task).await;
     done.map_err(failed)?;

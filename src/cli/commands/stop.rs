@@ -3,7 +3,7 @@
 use super::super::instance::{Task, Then};
 use super::super::operation::Applies;
 use super::super::unfinished::unfinished_gate;
-use super::super::{Session, error::CommandError, exit, instance};
+use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::observe;
 use crate::plan;
 
@@ -29,7 +29,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
-    instance::ours(&instance, &observed)?;
+    preflight::ours(&instance, &observed)?;
     let plan = plan::stop(project, &observed, &args.services);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
@@ -40,6 +40,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         observed: &observed,
         then: Then::Return,
         applies: Applies::Part,
+        ignored: &[],
     };
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(

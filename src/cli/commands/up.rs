@@ -6,7 +6,8 @@ use super::super::files::Texts;
 use super::super::instance::{Instance, Task, Then};
 use super::super::operation::Applies;
 use super::super::unfinished::unfinished_gate;
-use super::super::{Session, definitions, error::CommandError, exit, files, instance};
+use super::super::{Session, definitions, error::CommandError, exit, files, instance, preflight};
+use crate::check::row::Operation;
 use crate::engine::Engine;
 use crate::host;
 use crate::observe;
@@ -135,7 +136,7 @@ pub async fn converge(
     let request = &wish.request;
     definitions::say_not_applied(session, instance);
     let mut observed = observe::everything(engine, deployment).await?;
-    instance::check(deployment, &observed)?;
+    let ignored = preflight::gate(session, instance, &observed, Operation::Up).await?;
     instance::may_pull(deployment, &observed, request)?;
     let refresh = plan::pull::refresh(deployment, &observed, request);
     if !session.dry_run && !refresh.is_empty() {
@@ -172,6 +173,7 @@ pub async fn converge(
         } else {
             Applies::Part
         },
+        ignored: &ignored,
     };
     instance::carry_out(session, instance, engine, task).await?;
     let is_unchanged = plan.is_empty() && refresh.is_empty();

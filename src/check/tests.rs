@@ -1,0 +1,423 @@
+//! One test per check that it fails and that it passes, over made-up worlds.
+
+mod engine;
+mod paths;
+mod stores;
+
+use std::path::Path;
+
+use super::*;
+use crate::compose::Volume;
+use crate::deployment::{self, Context, Definitions};
+use crate::observed::Refused;
+use crate::observed::{
+    Container, EngineFacts, FolderState, Image, Network, TakenPort, machine::PathFacts,
+};
+use crate::settings::{Sources, resolve};
+
+const RC: &str = "PROJECT_NAME=overleaf\nOVERLEAF_DATA_PATH=data/overleaf\nOVERLEAF_LISTEN_IP=127.0.0.1\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_DATA_PATH=data/redis\nREDIS_IMAGE=redis:7.4\nREDIS_AOF_PERSISTENCE=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n";
+
+/// A world in which all is well, to be spoilt.
+pub(super) struct Made {
+    deployment: Deployment,
+    observed: Observed,
+    machine: MachineFacts,
+    unreachable: Option<String>,
+}
+
+pub(super) fn deployment(rc: &str, variables: &str, version: &str) -> Deployment {
+    let sources = Sources {
+        root: Path::new("/srv"),
+        rc: &format!("{RC}{rc}"),
+        variables,
+        version,
+        dotenv: "",
+        environment: &|_| None,
+        canonical: &|path| Ok(path.to_path_buf()),
+        is_folder: &|_| true,
+    };
+    let (settings, _) = resolve(&sources).unwrap();
+    let context = Context {
+        bundled_tag: "abc".to_owned(),
+        architecture: "amd64".to_owned(),
+    };
+    let definitions = Definitions {
+        files: Vec::new(),
+        environment: &|_| None,
+        read: &|_| Ok(variables.to_owned()),
+    };
+    let catalogue = Catalogue::load().unwrap();
+    deployment::make(&settings, &catalogue, &context, &definitions).unwrap()
+}
+
+pub(super) fn path_facts(path: &Path) -> PathFacts {
+    PathFacts {
+        resolved: path.to_path_buf(),
+        exists: true,
+        is_empty: false,
+        ownership: Some((33, 33, 0o755)),
+        filesystem: "ext4".to_owned(),
+        is_read_only: false,
+        free_bytes: 50 << 30,
+        total_bytes: 100 << 30,
+        free_files: 1_000_000,
+        total_files: 2_000_000,
+    }
+}
+
+impl Made {
+    pub(super) fn of(deployment: Deployment) -> Self {
+        let engine = EngineFacts {
+            product: "Docker Engine".to_owned(),
+            version: "28.5.2".to_owned(),
+            api: (1, 51),
+            architecture: "amd64".to_owned(),
+            operating_system: "linux".to_owned(),
+            operating_system_name: "Debian GNU/Linux 13".to_owned(),
+            kernel: "6.12.1".to_owned(),
+            host_name: "here".to_owned(),
+            root_folder: Some("/var/lib/docker".into()),
+            security: vec!["name=seccomp,profile=default".to_owned()],
+            endpoint: "unix:///var/run/docker.sock".to_owned(),
+        };
+        let image = |name: &String| {
+            let image = Image {
+                id: format!("sha256:{name}"),
+                architecture: "amd64".to_owned(),
+                ..Image::default()
+            };
+            (name.clone(), Some(image))
+        };
+        let services = deployment.project.services.values();
+        let folders = deployment.folders.iter();
+        let owners: Vec<_> = folders
+            .map(|folder| {
+                let mut facts = path_facts(&folder.path);
+                if folder.setting != "OVERLEAF_DATA_PATH" {
+                    facts.ownership = Some((999, 999, 0o700));
+                }
+                if folder.setting == "GIT_BRIDGE_DATA_PATH" {
+                    facts.ownership = Some((1000, 1000, 0o700));
+                }
+                (folder.path.clone(), facts)
+            })
+            .collect();
+        let states = deployment.folders.iter();
+        let states = states.map(|folder| (folder.path.clone(), FolderState::Present));
+        let files = deployment.files.iter();
+        let files = files.map(|file| (file.path.clone(), FolderState::NotAFolder));
+        let observed = Observed {
+            engine,
+            images: services.map(|service| image(&service.image)).collect(),
+            folders: states.chain(files).collect(),
+            ..Observed::default()
+        };
+        let machine = MachineFacts {
+            elsewhere: None,
+            processor: Some(["avx".to_owned()].into()),
+            paths: owners.into_iter().collect(),
+            engine_root: Some(path_facts(Path::new("/var/lib/docker"))),
+            ..MachineFacts::default()
+        };
+        Self {
+            deployment,
+            observed,
+            machine,
+            unreachable: None,
+        }
+    }
+
+    pub(super) fn new(rc: &str) -> Self {
+        Self::of(deployment(
+            rc,
+            "OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef0123456789abcdef\n",
+            "6.2.2",
+        ))
+    }
+
+    /// A world changed by one thing.
+    pub(super) fn with(rc: &str, spoil: impl FnOnce(&mut Self)) -> Self {
+        let mut made = Self::new(rc);
+        spoil(&mut made);
+        made
+    }
+
+    pub(super) fn run(&self, id: &str) -> Outcome {
+        let registry = row::load().unwrap();
+        let ignores = Ignores::default();
+        let world = World {
+            deployment: &self.deployment,
+            observed: match &self.unreachable {
+                Some(cause) => Err(cause),
+                None => Ok(&self.observed),
+            },
+            machine: &self.machine,
+        };
+        let checked = run(&registry, &world, Operation::Doctor, &ignores).unwrap();
+        let found = checked.into_iter().find(|found| found.check.id == id);
+        found.unwrap().outcome
+    }
+
+    /// Requires that the check fails, and gives its first finding.
+    #[track_caller]
+    pub(super) fn fails(&self, id: &str) -> Finding {
+        match self.run(id) {
+            Outcome::Failed(findings) => {
+                for finding in &findings {
+                    let texts = [
+                        &finding.text,
+                        &finding.because,
+                        &finding.measured,
+                        &finding.needed,
+                        &finding.fix,
+                    ];
+                    assert!(texts.iter().all(|text| !text.is_empty()), "{finding:?}");
+                }
+                findings[0].clone()
+            }
+            other => panic!("{id} does not fail: {other:?}"),
+        }
+    }
+
+    /// Requires that the check passes.
+    #[track_caller]
+    pub(super) fn passes(&self, id: &str) {
+        let outcome = self.run(id);
+        assert!(
+            matches!(outcome, Outcome::Passed { .. }),
+            "{id}: {outcome:?}"
+        );
+    }
+
+    /// Requires that the check was not or need not be made, and gives why.
+    #[track_caller]
+    pub(super) fn skips(&self, id: &str) -> String {
+        match self.run(id) {
+            Outcome::NotChecked { because } | Outcome::NotNeeded { because } => because,
+            other => panic!("{id} is made: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_world_in_which_all_is_well_passes_everything() {
+    let made = Made::new("");
+    let registry = row::load().unwrap();
+    for check in &registry.checks {
+        let outcome = made.run(&check.id);
+        assert!(
+            !matches!(outcome, Outcome::Failed(_)),
+            "{}: {outcome:?}",
+            check.id
+        );
+    }
+}
+
+#[test]
+fn without_an_engine_the_other_checks_still_run() {
+    let made = Made::with("OVERLEAF_LOG_PATH=data/mongo\n", |made| {
+        made.unreachable = Some("nothing there".to_owned());
+    });
+    assert_eq!(made.fails("ENGINE_UNREACHABLE").because, "nothing there");
+    made.fails("DATA_PATH_OVERLAP");
+    made.passes("SPACE_DATA");
+    assert_eq!(made.skips("PORT_TAKEN"), "the engine cannot be asked");
+    Made::new("").passes("ENGINE_UNREACHABLE");
+}
+
+#[test]
+fn paths_of_another_machine_are_not_looked_at() {
+    let made = Made::with("", |made| {
+        made.machine.elsewhere = Some("it is elsewhere".to_owned());
+    });
+    for id in [
+        "MONGO_PROCESSOR",
+        "DATA_PATH_NOT_A_FOLDER",
+        "DATA_PATH_PERMISSION",
+        "MONGO_FILESYSTEM",
+        "SPACE_IMAGES",
+        "SPACE_DATA",
+    ] {
+        assert_eq!(made.skips(id), "it is elsewhere", "{id}");
+    }
+    made.passes("DATA_PATH_OVERLAP");
+}
+
+#[test]
+fn only_what_exists_and_may_be_ignored_is_ignored() {
+    let registry = row::load().unwrap();
+    let new = |ids: &[&str], reason: Option<&str>| {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        Ignores::new(&registry, &ids, reason)
+    };
+    assert_eq!(
+        new(&["PORT_TAKE"], Some("x")),
+        Err(IgnoreError::Unknown {
+            id: "PORT_TAKE".to_owned(),
+            nearest: Some("PORT_TAKEN".to_owned()),
+        })
+    );
+    assert!(matches!(
+        new(&["ENGINE_UNREACHABLE"], Some("x")),
+        Err(IgnoreError::Strict { .. })
+    ));
+    assert!(matches!(
+        new(&["project_name_taken"], Some("x")),
+        Err(IgnoreError::Strict { .. })
+    ));
+    for reason in [None, Some(""), Some("  ")] {
+        assert_eq!(new(&["PORT_TAKEN"], reason), Err(IgnoreError::NoReason));
+    }
+    assert_eq!(new(&[], Some("x")), Err(IgnoreError::NoCheck));
+    assert_eq!(new(&[], None), Ok(Ignores::default()));
+}
+
+#[test]
+fn an_ignored_check_blocks_nothing_and_is_handed_on() {
+    let registry = row::load().unwrap();
+    let ids = ["port_twice".to_owned(), "SPACE_DATA".to_owned()];
+    let ignores = Ignores::new(&registry, &ids, Some("a trial")).unwrap();
+    let made = two_on_one_port();
+    let world = World {
+        deployment: &made.deployment,
+        observed: Ok(&made.observed),
+        machine: &made.machine,
+    };
+    let checked = run(&registry, &world, Operation::Up, &ignores).unwrap();
+    assert!(!checked.iter().any(Checked::blocks));
+    let passed = ignored(&checked);
+    assert_eq!(
+        passed.len(),
+        1,
+        "what passes anyway is not ignored: {passed:?}"
+    );
+    assert_eq!(passed[0].id, "PORT_TWICE");
+    assert_eq!(passed[0].reason, "a trial");
+    assert_eq!(passed[0].measured, "port 80 twice");
+}
+
+#[test]
+fn warnings_are_for_the_doctor() {
+    for check in row::load().unwrap().checks {
+        let by_doctor_only = check.gates == [Operation::Doctor];
+        let is_warning = check.severity != Severity::Block;
+        let engine = check.id == "ENGINE_UNREACHABLE";
+        assert_eq!(by_doctor_only, is_warning || engine, "{}", check.id);
+    }
+}
+
+/// The TLS proxy's HTTP listener on the address and port of the application.
+fn two_on_one_port() -> Made {
+    let rc = "NGINX_ENABLED=true\nNGINX_CONFIG_PATH=c\nNGINX_TLS_LISTEN_IP=127.0.0.1\nNGINX_HTTP_LISTEN_IP=0.0.0.0\nNGINX_HTTP_PORT=80\nTLS_PORT=443\nTLS_PRIVATE_KEY_PATH=k\nTLS_CERTIFICATE_PATH=t\n";
+    Made::new(rc)
+}
+
+#[test]
+fn names_that_others_hold() {
+    let made = Made::with("", |made| {
+        made.observed.other_instance = Some("/other".to_owned());
+        let stranger = Container {
+            name: "mongo".to_owned(),
+            ..Container::default()
+        };
+        made.observed.strangers.push(stranger);
+        let network = |id: &str| Network {
+            id: id.to_owned(),
+            name: "overleaf_default".to_owned(),
+            ..Network::default()
+        };
+        let both = vec![network("1"), network("2")];
+        made.observed
+            .networks
+            .insert("overleaf_default".to_owned(), both);
+    });
+    assert!(made.fails("PROJECT_NAME_TAKEN").because.contains("/other"));
+    let finding = made.fails("CONTAINER_NAME_TAKEN");
+    assert_eq!(finding.command.as_deref(), Some("docker rm mongo"));
+    made.fails("NETWORK_AMBIGUOUS");
+    let made = Made::new("");
+    made.passes("PROJECT_NAME_TAKEN");
+    made.passes("CONTAINER_NAME_TAKEN");
+    made.passes("NETWORK_AMBIGUOUS");
+}
+
+#[test]
+fn what_the_configuration_lacks() {
+    let made = Made::of(deployment("", "", "6.2.2"));
+    let finding = made.fails("VARIABLE_MISSING");
+    assert!(finding.text.contains("OVERLEAF_INVITE_TOKEN_SECRET"));
+    Made::new("").passes("VARIABLE_MISSING");
+
+    let accepted = "OVERLEAF_SKIP_RETRACTION_CHECK=5.0.1\n";
+    let made = Made::of(deployment(accepted, "", "5.0.1"));
+    made.fails("RELEASE_RETRACTED");
+    Made::new("").passes("RELEASE_RETRACTED");
+
+    let made = Made::with("", |made| {
+        let services = &mut made.deployment.project.services;
+        services.get_mut("redis").unwrap().image.clear();
+        let network = made
+            .deployment
+            .project
+            .networks
+            .values_mut()
+            .next()
+            .unwrap();
+        network.external = true;
+    });
+    assert!(made.fails("IMAGE_NOT_NAMED").text.contains("redis"));
+    let finding = made.fails("NETWORK_MISSING");
+    let command = finding.command.unwrap();
+    assert!(command.starts_with("docker network create "), "{command}");
+    Made::new("").passes("IMAGE_NOT_NAMED");
+    Made::new("").passes("NETWORK_MISSING");
+}
+
+#[test]
+fn parts_of_the_definitions_that_are_not_there() {
+    let made = Made::with("", |made| {
+        let volume = Volume {
+            name: "tex".to_owned(),
+            external: true,
+            ..Volume::default()
+        };
+        let volumes = &mut made.deployment.project.volumes;
+        volumes.insert("tex".to_owned(), volume);
+        made.observed.volumes.insert("tex".to_owned(), None);
+        made.observed.refused.push(Refused {
+            path: "services.a.build".to_owned(),
+            place: None,
+            because: "images are not built here".to_owned(),
+            fix: "name an image".to_owned(),
+        });
+        let contents = &mut made.deployment.contents;
+        contents.insert("secrets.token".to_owned(), None);
+    });
+    let finding = made.fails("VOLUME_MISSING");
+    assert_eq!(finding.command.unwrap(), "docker volume create tex");
+    let finding = made.fails("KEY_NOT_SUPPORTED");
+    assert_eq!(finding.text, "`services.a.build` cannot be carried out");
+    assert!(made.fails("CONTENT_MISSING").text.contains("secrets.token"));
+    for id in ["VOLUME_MISSING", "KEY_NOT_SUPPORTED", "CONTENT_MISSING"] {
+        Made::new("").passes(id);
+    }
+}
+
+#[test]
+fn ports() {
+    let finding = two_on_one_port().fails("PORT_TWICE");
+    assert_eq!(finding.measured, "port 80 twice");
+    Made::new("").passes("PORT_TWICE");
+    let made = Made::with("", |made| {
+        made.observed.taken_ports.push(TakenPort {
+            service: "sharelatex".to_owned(),
+            host_ip: "127.0.0.1".to_owned(),
+            port: 80,
+            holder: "process `nginx` (pid 1)".to_owned(),
+        });
+    });
+    let finding = made.fails("PORT_TAKEN");
+    assert!(finding.measured.contains("process `nginx` (pid 1)"));
+    assert!(finding.fix.contains("OVERLEAF_PORT"));
+    Made::new("").passes("PORT_TAKEN");
+}

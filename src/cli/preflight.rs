@@ -1,0 +1,98 @@
+//! The gate before every change: runs the checks that an operation asks for, says what the operator
+//! passes, and refuses the rest.
+
+use super::{Session, error, error::CommandError, exit, instance::Instance};
+use crate::check::row::{self, Operation, Severity};
+use crate::check::{self, IgnoreError, Ignored, Ignores, World};
+use crate::observe::machine::{self, Thoroughness};
+use crate::observed::Observed;
+use crate::observed::machine::MachineFacts;
+
+/// What `--ignore` and `--reason` ask for.
+///
+/// # Errors
+/// A check is unknown or cannot be ignored, or one of the two is missing (exit code 2).
+pub fn ignores(ids: &[String], reason: Option<&str>) -> Result<Ignores, CommandError> {
+    let registry = row::load().map_err(check::CheckError::from)?;
+    Ignores::new(&registry, ids, reason).map_err(|error| {
+        let usage =
+            CommandError::new("USAGE", exit::USAGE, error.to_string()).state("nothing was changed");
+        match error {
+            IgnoreError::Unknown {
+                nearest: Some(nearest),
+                ..
+            } => usage.fix(format!("did you mean `{nearest}`?")),
+            IgnoreError::Unknown { nearest: None, .. } => {
+                usage.fix("`toolkit doctor --all` lists the checks")
+            }
+            IgnoreError::Strict { why, .. } => usage.because(why).fix("mend what it finds"),
+            IgnoreError::NoReason => usage.fix("say why: --reason TEXT; the history keeps it"),
+            IgnoreError::NoCheck => usage.fix("name the check: --ignore CHECK"),
+        }
+    })
+}
+
+/// Refuses an operation while a check that blocks it fails, all failing ones in one refusal. Gives
+/// the failing checks that the operator passes with `--ignore`, for the history; they are said on
+/// stderr. Reads only.
+///
+/// # Errors
+/// A check fails (exit code 6).
+pub async fn gate(
+    session: &Session,
+    instance: &Instance,
+    observed: &Observed,
+    operation: Operation,
+) -> Result<Vec<Ignored>, CommandError> {
+    let deployment = &instance.deployment;
+    let machine = machine::facts(deployment, Some(observed), Thoroughness::Needed).await;
+    let registry = row::load().map_err(check::CheckError::from)?;
+    let world = World {
+        deployment,
+        observed: Ok(observed),
+        machine: &machine,
+    };
+    let checked = check::run(&registry, &world, operation, &session.ignores)?;
+    for found in checked.iter().filter(|found| found.ignored.is_none()) {
+        if found.check.severity == Severity::Warn {
+            for finding in found.findings() {
+                let (id, text, because) = (&found.check.id, &finding.text, &finding.because);
+                session.ui.warn(&format!("[{id}] {text}: {because}"));
+            }
+        }
+    }
+    if checked.iter().any(check::Checked::blocks) {
+        return Err(error::of_checks(&checked));
+    }
+    let ignored = check::ignored(&checked);
+    for passed in &ignored {
+        let Ignored {
+            id,
+            reason,
+            measured,
+        } = passed;
+        session
+            .ui
+            .warn(&format!("[{id}] is ignored ({measured}): {reason}"));
+    }
+    Ok(ignored)
+}
+
+/// Refuses to stop or remove what another instance made under the same project name.
+///
+/// # Errors
+/// The containers belong to another instance (exit code 6).
+pub fn ours(instance: &Instance, observed: &Observed) -> Result<(), CommandError> {
+    let registry = row::load().map_err(check::CheckError::from)?;
+    let world = World {
+        deployment: &instance.deployment,
+        observed: Ok(observed),
+        machine: &MachineFacts::default(),
+    };
+    let ignores = Ignores::default();
+    let checked = check::run(&registry, &world, Operation::Down, &ignores)?;
+    if checked.iter().any(check::Checked::blocks) {
+        return Err(error::of_checks(&checked));
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! `doctor` and the flags that pass a check, without an engine; and the reference of the checks.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+use toolkit::check::row;
+
+use super::sandbox::{Ran, Sandbox, project};
+
+/// An endpoint where nothing listens.
+const NO_ENGINE: &str = "unix:///nonexistent/engine.sock";
+
+fn without_engine(flags: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::new().environment("DOCKER_HOST", NO_ENGINE);
+    let flags = [&["init", "--no-input"], flags].concat();
+    sandbox.run(&flags).succeeded();
+    sandbox
+}
+
+fn answer(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+fn check<'a>(answer: &'a Value, id: &str) -> &'a Value {
+    let checks = answer["data"]["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["id"] == id).unwrap()
+}
+
+#[test]
+fn the_doctor_works_without_an_engine() {
+    let sandbox = without_engine(&[]);
+    let ran = sandbox.run(&["doctor"]).ended_with(6);
+    assert_eq!(ran.stderr, "");
+    for expected in [
+        "!! ENGINE_UNREACHABLE",
+        "     because: no container engine answers at `unix:///nonexistent/engine.sock`",
+        "     fix:     start the engine, or point DOCKER_HOST at one: systemctl start docker",
+        "not checked: the engine cannot be asked",
+        "ok VARIABLE_MISSING",
+        "\n1 blocking failure, ",
+    ] {
+        assert!(ran.stdout.contains(expected), "{expected}\n{}", ran.all());
+    }
+    assert!(!ran.stdout.contains("not needed"), "{}", ran.all());
+    let ran = sandbox.run(&["doctor", "--all"]).ended_with(6);
+    assert!(ran.stdout.contains("not needed"), "{}", ran.all());
+
+    let ran = sandbox.run(&["doctor", "--format", "json"]).ended_with(6);
+    let answer = answer(&ran);
+    assert_eq!(answer["schema"], "toolkit.doctor/v1");
+    assert_eq!(answer["ok"], false);
+    assert_eq!(answer["error"]["id"], "ENGINE_UNREACHABLE");
+    assert_eq!(answer["error"]["exit"], 6);
+    assert_eq!(answer["data"]["blocking"], 1);
+    let engine = check(&answer, "ENGINE_UNREACHABLE");
+    assert_eq!(engine["outcome"], "failed");
+    let fix = &engine["findings"][0]["fix"][0];
+    assert_eq!(fix["command"], "systemctl start docker");
+    assert_eq!(check(&answer, "PORT_TAKEN")["outcome"], "not-checked");
+    assert_eq!(check(&answer, "SPACE_DATA")["outcome"], "passed");
+    let all = row::load().unwrap().checks.len();
+    assert_eq!(answer["data"]["checks"].as_array().unwrap().len(), all);
+}
+
+#[test]
+fn several_failures_come_in_one_run() {
+    let sandbox = without_engine(&[]);
+    sandbox.replace(
+        "config/overleaf.rc",
+        "REDIS_DATA_PATH=data/redis\n",
+        "REDIS_DATA_PATH=data/mongo\n",
+    );
+    let secret = sandbox.read("config/variables.env");
+    let line = secret
+        .lines()
+        .find(|line| line.starts_with("OVERLEAF_INVITE_TOKEN_SECRET="))
+        .unwrap();
+    sandbox.replace("config/variables.env", line, "");
+    let ran = sandbox.run(&["doctor"]).ended_with(6);
+    for id in [
+        "ENGINE_UNREACHABLE",
+        "VARIABLE_MISSING",
+        "DATA_PATH_OVERLAP",
+    ] {
+        assert!(ran.stdout.contains(&format!("!! {id}")), "{}", ran.all());
+    }
+    assert!(
+        ran.stdout.contains("\n3 blocking failures, "),
+        "{}",
+        ran.all()
+    );
+    let flags = [
+        "--ignore",
+        "variable_missing",
+        "--ignore",
+        "DATA_PATH_OVERLAP",
+    ];
+    let reason = ["--reason", "set in the image"];
+    let ran = sandbox
+        .run(&[&["doctor"], &flags[..], &reason].concat())
+        .ended_with(6);
+    assert!(
+        ran.stdout.contains("\n1 blocking failure, "),
+        "{}",
+        ran.all()
+    );
+    assert!(
+        ran.stdout.contains("ignored: set in the image"),
+        "{}",
+        ran.all()
+    );
+    assert!(ran.stdout.contains("2 ignored"), "{}", ran.all());
+}
+
+#[test]
+fn what_cannot_be_ignored_is_a_mistake_of_usage() {
+    let sandbox = without_engine(&[]);
+    for (flags, expected) in [
+        (
+            &["--ignore", "PORT_TAKN", "--reason", "x"][..],
+            "error[USAGE]: there is no check `PORT_TAKN`\n  state:   nothing was changed\n  fix:     did you mean `PORT_TAKEN`?\n",
+        ),
+        (
+            &["--ignore", "PROJECT_NAME_TAKEN", "--reason", "x"],
+            "error[USAGE]: the check `PROJECT_NAME_TAKEN` cannot be ignored\n",
+        ),
+        (
+            &["--ignore", "PORT_TAKEN"],
+            "  fix:     say why: --reason TEXT",
+        ),
+        (
+            &["--reason", "x"],
+            "  fix:     name the check: --ignore CHECK",
+        ),
+    ] {
+        for command in ["up", "plan", "doctor"] {
+            let ran = sandbox.run(&[&[command], flags].concat()).ended_with(2);
+            assert!(ran.stderr.contains(expected), "{}", ran.all());
+        }
+    }
+}
+
+/// Stores outside the project are asked, and their passwords are not shown.
+#[test]
+fn external_stores_are_asked() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    let sandbox = without_engine(&[]);
+    let rc = sandbox.read("config/overleaf.rc");
+    let kept = rc.lines().filter(|line| {
+        let names = [
+            "MONGO_ENABLED=",
+            "MONGO_URL=",
+            "REDIS_ENABLED=",
+            "REDIS_HOST=",
+            "REDIS_PORT=",
+        ];
+        !names.iter().any(|name| line.starts_with(name))
+    });
+    let kept: String = kept.map(|line| format!("{line}\n")).collect();
+    sandbox.write(
+        "config/overleaf.rc",
+        &format!(
+            "{kept}MONGO_ENABLED=false\nMONGO_URL=mongodb://me:hunter2@127.0.0.1:{port}/sharelatex\nREDIS_ENABLED=false\nREDIS_HOST=127.0.0.1\nREDIS_PORT={port}\n"
+        ),
+    );
+    let ran = sandbox.run(&["doctor", "--format", "json"]).ended_with(6);
+    assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+    let answer = answer(&ran);
+    for id in ["MONGO_UNREACHABLE", "REDIS_UNREACHABLE"] {
+        let found = check(&answer, id);
+        assert_eq!(found["outcome"], "failed", "{found}");
+        let message = found["findings"][0]["message"].as_str().unwrap();
+        assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+    }
+    assert_eq!(
+        check(&answer, "MONGO_REPLICA_SET")["outcome"],
+        "not-checked"
+    );
+}
+
+/// The reference is made of the rows: `TOOLKIT_UPDATE_DOCS=1` writes it.
+#[test]
+fn the_reference_lists_every_check() {
+    let file = project().join("docs/checks.md");
+    let reference = row::reference(&row::load().unwrap());
+    if std::env::var_os("TOOLKIT_UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &reference).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), reference);
+}
