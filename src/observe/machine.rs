@@ -94,6 +94,9 @@ pub(super) fn elsewhere(engine: &EngineFacts) -> Option<String> {
     if !is_near {
         return Some(format!("the engine at `{endpoint}` is on another machine"));
     }
+    if engine.operating_system_name.contains("Docker Desktop") {
+        return Some("Docker Desktop keeps its engine in a virtual machine".to_owned());
+    }
     let differs = |theirs: &str, ours: Option<String>| {
         !theirs.is_empty() && ours.is_some_and(|ours| ours != theirs)
     };
@@ -343,10 +346,15 @@ mod tests {
             assert!(elsewhere(&at(far)).is_some(), "{far}");
         }
         let desktop = EngineFacts {
-            kernel: "6.10.14-linuxkit".to_owned(),
+            operating_system_name: "Docker Desktop".to_owned(),
             ..here.clone()
         };
         assert!(elsewhere(&desktop).is_some());
+        let virtual_machine = EngineFacts {
+            kernel: "6.10.14-linuxkit".to_owned(),
+            ..here.clone()
+        };
+        assert!(elsewhere(&virtual_machine).is_some());
         let container = EngineFacts {
             host_name: "another".to_owned(),
             ..here

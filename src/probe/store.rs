@@ -81,14 +81,17 @@ pub async fn mongo(url: &Secret, deadline: Duration) -> Result<MongoFacts, Strin
         .map_err(|_| "the URL of mongo cannot be read".to_owned())?;
     let options = ClientOptions::parse(parsed).await;
     let options = options.map_err(|_| "the URL of mongo cannot be used".to_owned())?;
-    // A set without a primary answers nobody who asks for one; its members still tell what they are.
+    // The first host alone answers also where the set has no primary, and where the names of its
+    // members mean nothing here.
     let mut direct = options.clone();
     direct.hosts.truncate(1);
     direct.repl_set_name = None;
     direct.direct_connection = Some(true);
-    let answer = match ask(options, deadline).await {
-        Ok(facts) => Ok(facts),
-        Err(first) => ask(direct, deadline).await.map_err(|_| first),
+    let first = ask(direct, deadline).await;
+    let answer = match first {
+        Ok(facts) if facts.is_primary => Ok(facts),
+        Ok(facts) => Ok(ask(options, deadline).await.unwrap_or(facts)),
+        Err(_) => ask(options, deadline).await,
     };
     answer.map_err(|text| without_password(&text, url))
 }

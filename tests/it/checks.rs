@@ -2,10 +2,12 @@
 
 use std::net::TcpListener;
 
+use bson::doc;
 use serde_json::Value;
 use toolkit::check::row;
 
 use super::sandbox::{Ran, Sandbox, project};
+use super::{servers_mongo, servers_redis};
 
 /// An endpoint where nothing listens.
 const NO_ENGINE: &str = "unix:///nonexistent/engine.sock";
@@ -140,44 +142,88 @@ fn what_cannot_be_ignored_is_a_mistake_of_usage() {
     }
 }
 
-/// Stores outside the project are asked, and their passwords are not shown.
+/// Makes the stores external.
+fn with_stores(sandbox: &Sandbox, mongo: u16, redis: u16) {
+    let rc = sandbox.read("config/overleaf.rc");
+    let names = [
+        "MONGO_ENABLED=",
+        "MONGO_URL=",
+        "REDIS_ENABLED=",
+        "REDIS_HOST=",
+        "REDIS_PORT=",
+    ];
+    let kept = rc
+        .lines()
+        .filter(|line| !names.iter().any(|name| line.starts_with(name)));
+    let kept: String = kept.map(|line| format!("{line}\n")).collect();
+    let own = format!(
+        "MONGO_ENABLED=false\nMONGO_URL=mongodb://127.0.0.1:{mongo}/sharelatex\nREDIS_ENABLED=false\nREDIS_HOST=127.0.0.1\nREDIS_PORT={redis}\n"
+    );
+    sandbox.write("config/overleaf.rc", &format!("{kept}{own}"));
+}
+
+/// What `doctor` finds out, as a person's script reads it.
+fn examined(sandbox: &Sandbox) -> Value {
+    let ran = sandbox.run(&["doctor", "--format", "json"]).ended_with(6);
+    assert!(!ran.all().contains("hunter2"), "{}", ran.all());
+    answer(&ran)
+}
+
 #[test]
-fn external_stores_are_asked() {
+fn external_stores_that_are_gone_are_named_without_their_passwords() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closed.local_addr().unwrap().port();
     drop(closed);
     let sandbox = without_engine(&[]);
-    let rc = sandbox.read("config/overleaf.rc");
-    let kept = rc.lines().filter(|line| {
-        let names = [
-            "MONGO_ENABLED=",
-            "MONGO_URL=",
-            "REDIS_ENABLED=",
-            "REDIS_HOST=",
-            "REDIS_PORT=",
-        ];
-        !names.iter().any(|name| line.starts_with(name))
-    });
-    let kept: String = kept.map(|line| format!("{line}\n")).collect();
-    sandbox.write(
-        "config/overleaf.rc",
-        &format!(
-            "{kept}MONGO_ENABLED=false\nMONGO_URL=mongodb://me:hunter2@127.0.0.1:{port}/sharelatex\nREDIS_ENABLED=false\nREDIS_HOST=127.0.0.1\nREDIS_PORT={port}\n"
-        ),
-    );
-    let ran = sandbox.run(&["doctor", "--format", "json"]).ended_with(6);
-    assert!(!ran.all().contains("hunter2"), "{}", ran.all());
-    let answer = answer(&ran);
+    with_stores(&sandbox, port, port);
+    sandbox.replace("config/overleaf.rc", "mongodb://", "mongodb://me:hunter2@");
+    let answer = examined(&sandbox);
     for id in ["MONGO_UNREACHABLE", "REDIS_UNREACHABLE"] {
         let found = check(&answer, id);
         assert_eq!(found["outcome"], "failed", "{found}");
-        let message = found["findings"][0]["message"].as_str().unwrap();
+        let finding = &found["findings"][0];
+        let message = finding["message"].as_str().unwrap();
         assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
+        let because = finding["because"].as_str().unwrap();
+        assert!(because.contains("refused"), "{because}");
     }
     assert_eq!(
         check(&answer, "MONGO_REPLICA_SET")["outcome"],
         "not-checked"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn external_stores_that_answer_are_measured() {
+    let (mongo_data, redis_data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mongo = servers_mongo::Running::start(mongo_data.path(), Some("overleaf")).await;
+    let redis =
+        servers_redis::Running::start(servers_redis::options(redis_data.path(), false)).await;
+    let ports = (mongo.address.port(), redis.address.port());
+    let look = move || {
+        let sandbox = without_engine(&[]);
+        with_stores(&sandbox, ports.0, ports.1);
+        examined(&sandbox)
+    };
+    let answer = tokio::task::spawn_blocking(look).await.unwrap();
+    let set = check(&answer, "MONGO_REPLICA_SET");
+    assert_eq!(set["measured"], "no replica set", "{set}");
+
+    let member = doc! { "_id": 0, "host": "mongo:27017" };
+    let command = doc! { "replSetInitiate": { "_id": "overleaf", "members": [member] } };
+    mongo.admin(command).await.unwrap();
+    let answer = tokio::task::spawn_blocking(look).await.unwrap();
+    for id in [
+        "MONGO_UNREACHABLE",
+        "MONGO_REPLICA_SET",
+        "MONGO_TOO_OLD",
+        "MONGO_COMPATIBILITY",
+        "REDIS_UNREACHABLE",
+        "REDIS_TOO_OLD",
+    ] {
+        let found = check(&answer, id);
+        assert_eq!(found["outcome"], "passed", "{found}");
+    }
 }
 
 /// The reference is made of the rows: `TOOLKIT_UPDATE_DOCS=1` writes it.
