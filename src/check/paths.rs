@@ -325,22 +325,27 @@ pub(super) fn volatile(view: &View<'_>) -> Looked {
     outcome(findings.collect(), "on disks", "")
 }
 
-pub(super) fn mongo_filesystem(view: &View<'_>) -> Looked {
-    let folders = data(view)?;
-    view.not_bundled()?;
-    let mongo = view.deployment.project.services.get("mongo");
-    let Some(mongo) = mongo else {
-        return Err(not_needed("mongo is external"));
-    };
-    let is_mounted = |folder: &Folder| {
+/// The folder that mongo's container keeps its data in; `None` where that is a volume.
+pub(super) fn mongo_folder<'a>(view: &View<'a>) -> Option<(&'a Folder, &'a PathFacts)> {
+    let mongo = view.deployment.project.services.get("mongo")?;
+    let is_mounted = |folder: &&Folder| {
         mongo.volumes.iter().any(|mount| {
             matches!(&mount.source, MountSource::Bind { path, .. } if Path::new(path) == folder.path)
         })
     };
-    let mut folders = folders.into_iter();
-    let Some((folder, facts)) =
-        folders.find(|(folder, _)| folder.setting == "MONGO_DATA_PATH" && is_mounted(folder))
-    else {
+    let mut folders = view.deployment.folders.iter();
+    let folder =
+        folders.find(|folder| folder.setting == "MONGO_DATA_PATH" && is_mounted(folder))?;
+    Some((folder, view.machine.paths.get(&folder.path)?))
+}
+
+pub(super) fn mongo_filesystem(view: &View<'_>) -> Looked {
+    view.here()?;
+    view.not_bundled()?;
+    if !view.deployment.project.services.contains_key("mongo") {
+        return Err(not_needed("mongo is external"));
+    }
+    let Some((folder, facts)) = mongo_folder(view) else {
         return Err(not_needed("mongo keeps its data in a volume"));
     };
     if facts.filesystem.is_empty() {

@@ -1,6 +1,7 @@
 //! Checks of mongo and redis: their versions against the release, the data and each other.
 
 use super::dotted::{is_below, place_in};
+use super::paths::mongo_folder;
 use super::{Finding, Looked, Outcome, View, not_checked, not_needed, outcome};
 use crate::image;
 use crate::observed::machine::Asked;
@@ -8,7 +9,8 @@ use crate::observed::machine::MongoFacts;
 
 /// The version that the tag of a service's image names.
 fn version_of_tag(reference: &str) -> Option<&str> {
-    let tag = image::tag(reference)?;
+    // A digest behind the tag does not take the version away.
+    let tag = image::tag(reference.split('@').next()?)?;
     tag.starts_with(|c: char| c.is_ascii_digit()).then_some(tag)
 }
 
@@ -123,15 +125,14 @@ fn data_version(view: &View<'_>) -> Result<(String, &'static str), Outcome> {
     {
         return Ok((facts.version.clone(), "the running mongo says so"));
     }
-    let mut folders = view.deployment.folders.iter();
-    let folder = folders.find(|folder| folder.setting == "MONGO_DATA_PATH");
-    let facts = folder.and_then(|folder| view.machine.paths.get(&folder.path));
-    let is_new = facts.is_some_and(|facts| !facts.exists || facts.is_empty);
-    if is_new && view.here().is_ok() {
-        return Err(not_needed("there is no data yet"));
-    }
-    if let Some(version) = &view.machine.mongo_data_version {
-        return Ok((version.clone(), "its records in the data folder say so"));
+    // What lies in a folder that mongo does not mount says nothing about its data.
+    if let (Some((_, facts)), Ok(())) = (mongo_folder(view), view.here()) {
+        if !facts.exists || facts.is_empty {
+            return Err(not_needed("there is no data yet"));
+        }
+        if let Some(version) = &view.machine.mongo_data_version {
+            return Ok((version.clone(), "its records in the data folder say so"));
+        }
     }
     let container = view.observed()?.container("mongo");
     let version = container.and_then(|container| version_of_tag(&container.image));

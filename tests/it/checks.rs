@@ -226,6 +226,60 @@ async fn external_stores_that_answer_are_measured() {
     }
 }
 
+/// A small filesystem in memory, unmounted when it goes out of scope.
+struct Small {
+    at: std::path::PathBuf,
+}
+
+impl Small {
+    /// Mounts it; `None` for users who may not.
+    fn mount(at: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&at).unwrap();
+        let small = Self { at };
+        let options = ["-t", "tmpfs", "-o", "size=2m,nr_inodes=50", "tmpfs"];
+        small.run("mount", &options).then_some(small)
+    }
+
+    fn run(&self, program: &str, options: &[&str]) -> bool {
+        let mut command = std::process::Command::new(program);
+        let output = command.args(options).arg(&self.at).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        self.run("umount", &[]);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_or_takes_no_writes_is_named() {
+    let sandbox = without_engine(&[]);
+    let Some(small) = Small::mount(sandbox.root().join("data/redis")) else {
+        eprintln!("skipped: this user may not mount a filesystem");
+        return;
+    };
+    let answer = examined(&sandbox);
+    for (id, measured) in [
+        ("SPACE_DATA", "2 MiB free"),
+        ("SPACE_FILES", "49 files"),
+        ("DATA_PATH_VOLATILE", "tmpfs"),
+    ] {
+        let found = check(&answer, id);
+        assert_eq!(found["outcome"], "failed", "{found}");
+        assert_eq!(found["measured"], measured);
+    }
+    let space = &check(&answer, "SPACE_DATA")["findings"][0];
+    let text = space["message"].as_str().unwrap();
+    assert!(text.contains("/data/redis` has 2 MiB left"), "{text}");
+    assert_eq!(check(&answer, "DATA_PATH_READ_ONLY")["outcome"], "passed");
+    assert!(small.run("mount", &["-o", "remount,ro"]));
+    let answer = examined(&sandbox);
+    let found = check(&answer, "DATA_PATH_READ_ONLY");
+    assert_eq!(found["outcome"], "failed", "{found}");
+}
+
 /// The reference is made of the rows: `TOOLKIT_UPDATE_DOCS=1` writes it.
 #[test]
 fn the_reference_lists_every_check() {

@@ -62,6 +62,11 @@ fn the_server_and_the_data() {
     data("7.0.1", "8.0").passes("MONGO_STEP_SKIPPED");
     data("8.0.1", "8.0").passes("MONGO_STEP_SKIPPED");
     configured("8.0", "6.2.2").skips("MONGO_DOWNGRADE");
+    data("8.0.4", "7.0@sha256:ab").fails("MONGO_DOWNGRADE");
+    let mut volume = data("8.0.4", "7.0");
+    let mongo = volume.deployment.project.services.get_mut("mongo").unwrap();
+    mongo.volumes.clear();
+    volume.skips("MONGO_DOWNGRADE");
     let mut empty = data("8.0.4", "7.0");
     empty
         .machine
