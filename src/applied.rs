@@ -50,17 +50,6 @@ pub struct Applied {
     pub files: BTreeMap<PathBuf, Fingerprint>,
 }
 
-impl Applied {
-    /// Whether the other one is the same but for its time and operation.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        // The places of a project are lines of files and mean nothing here.
-        canonical::value(&self.project) == canonical::value(&other.project)
-            && self.texts == other.texts
-            && self.files == other.files
-    }
-}
-
 impl std::fmt::Debug for Applied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Applied")
@@ -165,7 +154,54 @@ pub fn mounted_files(project: &Project) -> Vec<PathBuf> {
 /// # Errors
 /// The file cannot be written; the one before is then whole.
 pub fn save(state: &Path, applied: &Applied) -> Result<(), AppliedError> {
-    let stored = file::Stored {
+    let text = serde_json::to_string(&to_store(applied)).unwrap_or_default();
+    Ok(durable::put_private(&file_of(state), &text)?)
+}
+
+/// Whether the same is kept already, but for its time and operation. What cannot be read is not.
+#[must_use]
+pub fn is_kept(state: &Path, applied: &Applied) -> bool {
+    let mut wanted = to_store(applied);
+    let Ok(Some(kept)) = stored(state) else {
+        return false;
+    };
+    wanted.at.clone_from(&kept.at);
+    wanted.operation.clone_from(&kept.operation);
+    wanted == kept
+}
+
+/// The texts of the configuration that was last applied completely, by path below the root of the
+/// instance. They hold secrets.
+///
+/// # Errors
+/// The file cannot be read, or a newer program wrote it.
+pub fn kept_texts(state: &Path) -> Result<Option<BTreeMap<String, String>>, AppliedError> {
+    Ok(stored(state)?.map(|stored| stored.texts))
+}
+
+/// What was last applied completely; `None` when nothing was yet.
+///
+/// # Errors
+/// The file cannot be read, or a newer program wrote it.
+pub fn load(state: &Path) -> Result<Option<Applied>, AppliedError> {
+    let Some(stored) = stored(state)? else {
+        return Ok(None);
+    };
+    let project = project_of(&stored).map_err(|source| AppliedError::Project {
+        path: file_of(state),
+        source,
+    })?;
+    Ok(Some(Applied {
+        at: stored.at,
+        operation: stored.operation,
+        project,
+        texts: stored.texts,
+        files: stored.files,
+    }))
+}
+
+fn to_store(applied: &Applied) -> file::Stored {
+    file::Stored {
         format: FORMAT,
         at: applied.at.clone(),
         operation: applied.operation.clone(),
@@ -174,33 +210,20 @@ pub fn save(state: &Path, applied: &Applied) -> Result<(), AppliedError> {
         project: canonical::value(&applied.project),
         texts: applied.texts.clone(),
         files: applied.files.clone(),
-    };
-    let text = serde_json::to_string(&stored).unwrap_or_default();
-    Ok(durable::put_private(&file_of(state), &text)?)
+    }
 }
 
-/// What was last applied completely; `None` when nothing was yet.
-///
-/// # Errors
-/// The file cannot be read, or a newer program wrote it.
-pub fn load(state: &Path) -> Result<Option<Applied>, AppliedError> {
+fn stored(state: &Path) -> Result<Option<file::Stored>, AppliedError> {
     let path = file_of(state);
     if !host::exists(&path) {
         return Ok(None);
     }
     let text = host::read_text(&path)?;
     let stored: Option<file::Stored> = serde_json::from_str(&text).ok();
-    let Some(stored) = stored.filter(|stored| stored.format <= FORMAT) else {
-        return Err(AppliedError::Unreadable { path });
-    };
-    let project = project_of(&stored).map_err(|source| AppliedError::Project { path, source })?;
-    Ok(Some(Applied {
-        at: stored.at,
-        operation: stored.operation,
-        project,
-        texts: stored.texts,
-        files: stored.files,
-    }))
+    match stored.filter(|stored| stored.format <= FORMAT) {
+        Some(stored) => Ok(Some(stored)),
+        None => Err(AppliedError::Unreadable { path }),
+    }
 }
 
 /// The project, which the canonical form holds with every `$` doubled.
@@ -287,6 +310,7 @@ mod tests {
         save(folder.path(), &applied).unwrap();
         let mode = host::mode(&file_of(folder.path())).unwrap();
         assert_eq!(mode, 0o600);
+        assert!(is_kept(folder.path(), &applied));
         let back = load(folder.path()).unwrap().unwrap();
         assert_eq!(canonical::json(&back.project), canonical::json(&project));
         for (name, service) in &project.services {

@@ -39,7 +39,7 @@ impl From<host::Fingerprint> for Fingerprint {
 }
 
 /// The file.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize)]
 pub(super) struct Stored {
     pub(super) format: u64,
     pub(super) at: String,

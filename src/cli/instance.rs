@@ -344,14 +344,12 @@ pub async fn carry_out(
     let existing = &task.observed.containers;
     let running = operation::begin(session, instance, task.command, task.plan, existing)?;
     let outcome = work(session, instance, engine, task, running.journal.as_ref()).await;
-    let ended = outcome.as_ref().copied();
     let ignored = task.ignored.iter().map(|passed| history::Ignored {
         check: passed.id.clone(),
         reason: passed.reason.clone(),
     });
     let ignored: Vec<history::Ignored> = ignored.collect();
-    running.finish(session, instance, task.applies, &ignored, ended)?;
-    outcome
+    running.finish(session, instance, task.applies, &ignored, outcome)
 }
 
 async fn work(

@@ -9,7 +9,7 @@ use crate::applied::{self, AppliedError};
 use crate::history::{self, Change, HistoryError, Ignored, Record, Step, Who};
 use crate::host;
 use crate::journal::{self, Existing, Journal, Operation, Outcome, Unfinished};
-use crate::observed::Container;
+use crate::observed::{Container, ContainerState};
 use crate::plan::Plan;
 use crate::settings::assignments::Dialect;
 use crate::settings::disclosure::Masker;
@@ -54,7 +54,9 @@ pub fn begin(
     let before = existing.iter().map(|found| Existing {
         service: found.service.clone(),
         container: found.name.clone(),
-        running: found.state.is_running(),
+        // One that is between two starts is meant to run.
+        running: found.state.is_running()
+            || matches!(found.state, ContainerState::Restarting { .. }),
     });
     let steps = plan.steps.iter().map(|step| Step {
         title: step.action.to_string(),
@@ -70,11 +72,13 @@ pub fn begin(
         started: stamp(host::now()),
         follows: None,
     };
-    let changes = changes(&state, &instance.root)?;
     let is_needed = !plan.is_empty() || journal::unfinished(&state)?.is_some();
-    let journal = match is_needed {
-        true => Some(Journal::begin(&state, &operation)?),
-        false => None,
+    let (journal, changes) = match is_needed {
+        true => {
+            let changes = changes(&state, &instance.root)?;
+            (Some(Journal::begin(&state, &operation)?), changes)
+        }
+        false => (None, Vec::new()),
     };
     if let Some(told) = session.told.get() {
         told.operation(&operation.id)?;
@@ -90,30 +94,46 @@ pub fn begin(
 }
 
 impl Running {
-    /// Ends an operation: closes the journal, keeps what was applied, and writes the history, which
-    /// is left alone where nothing was to do and nothing went wrong.
+    /// Ends an operation: keeps what was applied, writes the history, which is left alone where
+    /// nothing was to do and nothing went wrong, and closes the journal.
     ///
     /// # Errors
-    /// A file of the state folder cannot be written.
+    /// That of the operation, or a file of the state folder cannot be written.
     pub fn finish(
         self,
         session: &Session,
         instance: &Instance,
         applies: Applies,
         ignored: &[Ignored],
-        result: Result<(), &CommandError>,
+        result: Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let outcome = match result {
-            Ok(()) => Outcome::Done,
-            Err(error) if matches!(error.failure.exit_code, 130 | 143) => Outcome::Interrupted,
-            Err(_) => Outcome::Failed,
+        let kept = self.keep_all(session, instance, applies, ignored, result.as_ref().err());
+        match (result, kept) {
+            (Err(error), Err(other)) => Err(error.because(other.failure.message.clone())),
+            (Err(error), Ok(())) => Err(error),
+            (Ok(()), kept) => kept,
+        }
+    }
+
+    fn keep_all(
+        self,
+        session: &Session,
+        instance: &Instance,
+        applies: Applies,
+        ignored: &[Ignored],
+        error: Option<&CommandError>,
+    ) -> Result<(), CommandError> {
+        let outcome = match error.map(|error| error.failure.exit_code) {
+            None => Outcome::Done,
+            Some(130 | 143) => Outcome::Interrupted,
+            Some(_) => Outcome::Failed,
         };
-        let is_quiet = self.journal.is_none() && result.is_ok();
+        let is_quiet = self.journal.is_none() && error.is_none();
         if outcome == Outcome::Done && applies == Applies::Whole {
             self.keep(instance)?;
         }
         if !is_quiet {
-            let mut record = self.record(session, outcome, result.err());
+            let mut record = self.record(session, outcome, error);
             record.ignored = ignored.to_vec();
             history::record(&self.state, &record)?;
         }
@@ -129,12 +149,7 @@ impl Running {
         let project = &instance.deployment.project;
         let id = self.journal.is_some().then_some(&*self.operation.id);
         let now = applied::of(project, &instance.root, id)?;
-        let kept = match applied::load(&self.state) {
-            Ok(Some(kept)) => self.journal.is_none() && kept.is_same(&now),
-            // What cannot be read is replaced by what can.
-            _ => false,
-        };
-        if !kept {
+        if self.journal.is_some() || !applied::is_kept(&self.state, &now) {
             applied::save(&self.state, &now)?;
         }
         Ok(())
@@ -235,8 +250,8 @@ fn stamp(at: time::OffsetDateTime) -> String {
 /// # Errors
 /// A file of the configuration cannot be read.
 pub fn changes(state: &Path, root: &Path) -> Result<Vec<Change>, CommandError> {
-    let before = match applied::load(state) {
-        Ok(Some(applied)) => applied.texts,
+    let before = match applied::kept_texts(state) {
+        Ok(Some(texts)) => texts,
         // There is nothing to compare with, or nothing that this program can read.
         _ => return Ok(Vec::new()),
     };

@@ -37,6 +37,7 @@ pub struct PrivateEngine {
 
 impl PrivateEngine {
     /// A running one; `None`, with the reason on stderr, where this machine or this user cannot.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub fn start() -> Option<Self> {
         let skip = |why: &str| {
             eprintln!("skipped: {why}");

@@ -152,6 +152,40 @@ fn an_engine_that_dies_under_an_up_changes_nothing_about_the_next() {
     }
 }
 
+/// However little room there is for what the program keeps: it stops with an error, and with room
+/// the next `up` gives what an undisturbed one gives.
+#[test]
+fn a_full_disk_is_an_error_and_the_next_up_goes_on() {
+    let Some(engine) = PrivateEngine::start() else {
+        return;
+    };
+    let (sandbox, _) = instance(&[]);
+    sandbox.write(".toolkit/here", "");
+    let state = sandbox.root().join(".toolkit").display().to_string();
+    let order = |program: &str, arguments: &[&str]| {
+        let ran = engine.inside(program, arguments).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+    };
+    let mut failures = 0;
+    for pages in [1, 2, 3, 4, 6, 8, 12, 64] {
+        let size = format!("size={}k,mode=0700", pages * 4);
+        order("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", &state]);
+        let ran = engine.run(&sandbox, &["up"]);
+        order("mount", &["-o", "remount,size=4m", &state]);
+        if ran.code != 0 {
+            failures += 1;
+            assert_eq!(ran.code, 1, "{}", ran.all());
+            assert!(ran.stderr.contains("No space left"), "{}", ran.stderr);
+            engine.run(&sandbox, &["up"]).succeeded();
+        }
+        assert_eq!(planned(&engine, &sandbox), Some((0, 0)), "{pages} pages");
+        assert_eq!(engine.containers().len(), 3);
+        engine.run(&sandbox, &["down"]).succeeded();
+        order("umount", &[&state]);
+    }
+    assert!((2..8).contains(&failures), "{failures} runs found no room");
+}
+
 /// The nginx of this machine, or the one that `TOOLKIT_TEST_NGINX` names.
 fn nginx() -> Option<PathBuf> {
     let named = std::env::var("TOOLKIT_TEST_NGINX").ok().map(PathBuf::from);

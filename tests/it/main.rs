@@ -38,4 +38,5 @@ mod servers_mongo;
 mod servers_redis;
 mod servers_sharelatex;
 mod shell_words;
+mod unfinished;
 mod waiting;
