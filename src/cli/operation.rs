@@ -250,10 +250,9 @@ fn stamp(at: time::OffsetDateTime) -> String {
 /// # Errors
 /// A file of the configuration cannot be read.
 pub fn changes(state: &Path, root: &Path) -> Result<Vec<Change>, CommandError> {
-    let before = match applied::kept_texts(state) {
-        Ok(Some(texts)) => texts,
+    let Ok(Some(before)) = applied::kept_texts(state) else {
         // There is nothing to compare with, or nothing that this program can read.
-        _ => return Ok(Vec::new()),
+        return Ok(Vec::new());
     };
     let after = applied::texts(root)?;
     let reference = super::commands::config::reference()?;
