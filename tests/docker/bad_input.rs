@@ -304,8 +304,10 @@ fn a_second_run_is_told_who_is_at_work() {
     let ran = instance.run(&["down"]).ended_with(7);
     assert!(ran.stderr.starts_with("error[LOCKED]"), "{}", ran.stderr);
     assert!(
-        ran.stderr
-            .contains(&format!("`toolkit up` (pid {})", first.id())),
+        ran.stderr.contains(&format!(
+            "`toolkit up --progress plain` (pid {}) of ",
+            first.id()
+        )),
         "{}",
         ran.stderr
     );

@@ -235,8 +235,12 @@ impl PrivateEngine {
 
 impl Drop for PrivateEngine {
     fn drop(&mut self) {
-        // With the first process of a namespace all others end, and the mounts go with them.
-        let _ = self.holder.kill();
+        // With the first process of a namespace all others end, and the mounts go with them. Its
+        // parent ends when all of them are gone.
+        let first = Command::new("kill").args(["-KILL", &self.inner]).status();
+        if !first.is_ok_and(|status| status.success()) {
+            let _ = self.holder.kill();
+        }
         let _ = self.holder.wait();
         self.daemon.take().map(|mut daemon| daemon.wait());
         let controllers = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();

@@ -18,6 +18,7 @@ const RETURN: Duration = Duration::from_secs(120);
 /// A document of the application that the bundled servers stand in for.
 const DOCUMENT: &str = "/project/aaaaaaaaaaaaaaaaaaaaaaaa/doc/bbbbbbbbbbbbbbbbbbbbbbbb";
 
+/// An instance; made before the engine, so that it outlives the containers that write into it.
 fn instance(flags: &[&str]) -> (Sandbox, u16) {
     let port = free_port();
     let text = port.to_string();
@@ -52,10 +53,10 @@ fn document(engine: &PrivateEngine, port: u16) -> String {
 
 #[test]
 fn everything_comes_back_by_itself() {
+    let (sandbox, port) = instance(&["--edition", "pro", "--git-bridge"]);
     let Some(mut engine) = PrivateEngine::start() else {
         return;
     };
-    let (sandbox, port) = instance(&["--edition", "pro", "--git-bridge"]);
     engine.run(&sandbox, &["up"]).succeeded();
     let url = format!("http://127.0.0.1:{port}{DOCUMENT}");
     let put = engine.curl(&["--request", "PUT", "--data-binary", "kept", &url]);
@@ -107,10 +108,10 @@ fn everything_comes_back_by_itself() {
 /// Whichever step the engine dies at, the next `up` gives what an undisturbed one gives.
 #[test]
 fn an_engine_that_dies_under_an_up_changes_nothing_about_the_next() {
+    let (sandbox, port) = instance(&[]);
     let Some(mut engine) = PrivateEngine::start() else {
         return;
     };
-    let (sandbox, port) = instance(&[]);
     engine.run(&sandbox, &["up"]).succeeded();
     let names = |engine: &PrivateEngine| -> Vec<(String, bool)> {
         let all = engine.containers().into_iter();
@@ -156,10 +157,10 @@ fn an_engine_that_dies_under_an_up_changes_nothing_about_the_next() {
 /// the next `up` gives what an undisturbed one gives.
 #[test]
 fn a_full_disk_is_an_error_and_the_next_up_goes_on() {
+    let (sandbox, _) = instance(&[]);
     let Some(engine) = PrivateEngine::start() else {
         return;
     };
-    let (sandbox, _) = instance(&[]);
     sandbox.write(".toolkit/here", "");
     let state = sandbox.root().join(".toolkit").display().to_string();
     let order = |program: &str, arguments: &[&str]| {
@@ -275,13 +276,13 @@ fn the_tls_proxy_comes_back_with_the_rest() {
         eprintln!("skipped: there is no `openssl` or no `ldd`");
         return;
     }
+    let (sandbox, port) = instance(&["--edition", "pro", "--tls", "nginx"]);
     let Some(mut engine) = PrivateEngine::start() else {
         return;
     };
     let path = "/images/create?fromSrc=-&repo=toolkit-test%2Fnginx&tag=1&changes=ENTRYPOINT%20%5B%22%2Fusr%2Fsbin%2Fnginx%22%5D";
     let (status, answer) = raw::request(&engine.socket(), "POST", path, &image_of(&program));
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
-    let (sandbox, port) = instance(&["--edition", "pro", "--tls", "nginx"]);
     sandbox.write("config/nginx/nginx.conf", PROXY);
     sandbox.write("config/nginx/certs/here", "");
     let certificates = sandbox.root().join("config/nginx/certs");
