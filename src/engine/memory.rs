@@ -416,6 +416,7 @@ impl Engine for MemoryEngine {
         let is_healthy = stored.has_health_check && exit_code.is_none();
         stored.container.health = is_healthy.then_some(Health::Healthy);
         stored.lines.push("started".to_owned());
+        stored.container.started_at = self.events.now();
         self.events.tell(name, EngineEventKind::Started);
         if let Some(exit_code) = exit_code {
             self.events.tell(name, EngineEventKind::Died { exit_code });

@@ -94,7 +94,7 @@ async fn wait(
     let told = async {
         listened(engine).await;
         story.await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let outcome = tokio::select! {
         outcome = work.await_ready(&["mongo"]) => outcome,
@@ -103,7 +103,7 @@ async fn wait(
     match outcome {
         Ok(()) => Ok(()),
         Err(ApplyError::Service(failure)) => Err(*failure),
-        Err(other) => panic!("{other:?}"),
+        Err(other) => unreachable!("{other:?}"),
     }
 }
 

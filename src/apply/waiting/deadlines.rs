@@ -163,7 +163,7 @@ mod tests {
         let recovery = r#"{"s":"I","c":"WTRECOV","msg":"WiredTiger message"}"#.to_owned();
         let noise = r#"{"s":"I","c":"NETWORK","msg":"Connection accepted"}"#.to_owned();
         let first = begun(&deadlines);
-        deadlines.hear(&[noise.clone()]);
+        deadlines.hear(std::slice::from_ref(&noise));
         assert_eq!(begun(&deadlines), first);
         deadlines.hear(&[recovery.clone(), noise.clone()]);
         let second = begun(&deadlines);

@@ -18,7 +18,12 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Adds an event; the clock goes one nanosecond on.
+    /// The moment of the next event in RFC 3339: a clock that events move on, a nanosecond each.
+    pub(super) fn now(&self) -> String {
+        format!("1970-01-01T00:00:00.{:09}Z", self.past.borrow().len() + 1)
+    }
+
+    /// Adds an event.
     pub(super) fn tell(&self, container: &str, kind: EngineEventKind) {
         let muted = self.muted.lock().unwrap_or_else(PoisonError::into_inner);
         if muted.contains(container) {
@@ -36,7 +41,7 @@ impl Events {
 
     pub(super) fn of(&self, container: &str, since: Option<i64>) -> EventStream<'_> {
         let begin = match since {
-            Some(at) => usize::try_from(at).unwrap_or(0),
+            Some(at) => usize::try_from(at - 1).unwrap_or(0),
             None => self.past.borrow().len(),
         };
         let state = State {
@@ -88,7 +93,10 @@ impl MemoryEngine {
         };
         let container = &mut stored.container;
         match kind {
-            EngineEventKind::Started => container.state = ContainerState::Running,
+            EngineEventKind::Started => {
+                container.state = ContainerState::Running;
+                container.started_at = self.events.now();
+            }
             EngineEventKind::Died { exit_code } => {
                 container.state = if stored.is_restarted {
                     container.restarts += 1;
