@@ -219,7 +219,13 @@ async fn redis_info(
     let target = redis::ConnectionAddr::Tcp(address.ip().to_string(), address.port());
     let connection = redis::IntoConnectionInfo::into_connection_info(target)?;
     let client = redis::Client::open(connection.set_redis_settings(settings))?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    // The question has a deadline of its own; the client's is too short for a busy machine.
+    let patient = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await?;
     redis::cmd("PING")
         .query_async::<()>(&mut connection)
         .await?;
