@@ -386,6 +386,7 @@ http {
         ssl_certificate_key /certs/nginx_key.pem;
         location / {
             set $application http://sharelatex;
+            proxy_connect_timeout 1s;
             proxy_pass $application;
         }
     }
@@ -457,6 +458,9 @@ fn the_tls_proxy_is_ready_when_it_serves_the_configured_certificate() {
     instance.run(&["stop", "sharelatex"]).succeeded();
     let said = told(&instance, "nginx");
     let reason = said["reason"].as_str().unwrap_or_default();
-    let expected = "the application behind it does not answer: /status gives 502";
-    assert_eq!(reason, expected, "{said}");
+    // nginx may still look for the name when the question is given up.
+    let is_named =
+        reason.starts_with("the application behind it does not answer: /status gives 50");
+    assert!(is_named || reason.starts_with("no answer"), "{said}");
+    assert_eq!(said["ready"], false);
 }
