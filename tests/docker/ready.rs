@@ -13,8 +13,9 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use toolkit::bundled;
 use toolkit::compose::Service;
+use toolkit::engine::docker::DockerEngine;
 use toolkit::engine::memory::MemoryEngine;
-use toolkit::engine::{ContainerRequest, Engine, EngineEvent, EngineEventKind};
+use toolkit::engine::{ContainerRequest, Engine, EngineError, EngineEvent, EngineEventKind};
 use toolkit::labels;
 
 use super::contract::kill;
@@ -208,6 +209,17 @@ fn an_engine_behind_tcp_is_asked_through_itself() {
         assert_eq!(service["ready"], true, "{service}");
     }
     assert!(relay.execs() >= before + 4, "{} execs", relay.execs());
+    // What does not listen is said in words, whichever program found out.
+    let id = instance.containers()[0].id.clone();
+    let endpoint = format!("tcp://127.0.0.1:{}", relay.port);
+    let refused = instance.runtime.block_on(async {
+        let engine = DockerEngine::connect(Some(&endpoint)).await.unwrap();
+        engine.open_stream(&id, 9).await.err()
+    });
+    let Some(EngineError::Refused { message, .. }) = &refused else {
+        unreachable!("{refused:?}")
+    };
+    assert_eq!(message, "nothing listens at port 9 in the container");
     // The engine's own socket is next to its containers: nothing goes through it.
     let direct = relay.execs();
     instance.run(&["status"]).succeeded();

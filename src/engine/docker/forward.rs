@@ -72,8 +72,8 @@ enum Started {
     Open(ByteStream),
     /// The image does not have it.
     Missing,
-    /// It ended, with what it wrote.
-    Ended(String),
+    /// It ended, because nothing listens at the port.
+    Refused,
 }
 
 /// Opens a connection to a port on the container's own loopback address.
@@ -104,7 +104,10 @@ pub(super) async fn open(
                 return Ok(stream);
             }
             Started::Missing => {}
-            Started::Ended(message) => return Err(EngineError::Refused { doing, message }),
+            Started::Refused => {
+                let message = format!("nothing listens at port {port} in the container");
+                return Err(EngineError::Refused { doing, message });
+            }
         }
     }
     // The container may have been made anew from another image.
@@ -182,12 +185,8 @@ async fn start(
     if code.is_some_and(|code| NO_PROGRAM.contains(&code)) || says_missing(&text) {
         return Ok(Started::Missing);
     }
-    let line = text.lines().next().unwrap_or_default().trim();
-    Ok(Started::Ended(if line.is_empty() {
-        format!("nothing answers at port {port}")
-    } else {
-        line.to_owned()
-    }))
+    // Each program says in its own words that the connection was refused.
+    Ok(Started::Refused)
 }
 
 fn says_missing(message: &str) -> bool {
