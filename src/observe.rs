@@ -13,6 +13,7 @@ use futures_util::future::{join_all, try_join_all};
 
 use crate::compose::Project;
 use crate::deployment::Deployment;
+use crate::deployment::standalone;
 use crate::engine;
 use crate::engine::Engine;
 use crate::engine::EngineError;
@@ -58,7 +59,12 @@ pub async fn everything(
     observed.images = images.into_iter().collect();
     observed.refused = limits::refused(project, Some(observed.engine.api));
     observed.volumes = volumes(engine, project).await?;
-    observed.wanted = wanted(deployment);
+    let services: Vec<&String> = project.services.keys().collect();
+    observed.wanted = wanted(deployment, project, &services);
+    if let Some(set) = &deployment.replica_set {
+        let project = standalone::project(deployment);
+        observed.accepted = wanted(deployment, &project, &[&set.service]);
+    }
     put_files(engine, &mut observed).await?;
     observed.strangers = strangers(engine, project, &observed.containers).await?;
     let folders = deployment.folders.iter().chain(&deployment.files);
@@ -82,24 +88,26 @@ async fn volumes(
     Ok(volumes.await?.into_iter().collect())
 }
 
-/// What the engine would show of each service's first container. Networks go by their names.
-fn wanted(deployment: &Deployment) -> BTreeMap<String, Made> {
-    let project = &deployment.project;
+/// What the engine would show of the first container of each of these services. Networks go by their
+/// names.
+fn wanted(
+    deployment: &Deployment,
+    project: &Project,
+    services: &[&String],
+) -> BTreeMap<String, Made> {
     let contents = deployment.known_contents();
-    let services = project.services.iter().map(|(service, definition)| {
+    let mut made = BTreeMap::new();
+    for service in services {
+        let Some(definition) = project.services.get(*service) else {
+            continue;
+        };
         let name = project.container_name(service);
         let of = (name.as_str(), 1);
-        let request = request::of(
-            project,
-            service,
-            definition,
-            of,
-            &BTreeMap::new(),
-            &contents,
-        );
-        (service.clone(), engine::wanted(&request))
-    });
-    services.collect()
+        let none = BTreeMap::new();
+        let request = request::of(project, service, definition, of, &none, &contents);
+        made.insert((*service).clone(), engine::wanted(&request));
+    }
+    made
 }
 
 /// Looks at the files that were put into containers: the engine's answers do not show them.

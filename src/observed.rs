@@ -34,6 +34,9 @@ pub struct Observed {
     pub volumes: BTreeMap<String, Option<Volume>>,
     /// What the engine would show of a container made now, by service.
     pub wanted: BTreeMap<String, Made>,
+    /// The same made from the definitions for other hands, where they differ: a container that Docker
+    /// Compose made of those is as good.
+    pub accepted: BTreeMap<String, Made>,
     /// Keys of the definitions that this program or this engine cannot carry out.
     pub refused: Vec<Refused>,
     /// Folders the deployment needs.

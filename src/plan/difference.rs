@@ -8,6 +8,7 @@
 mod disclosure;
 mod merged;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -127,6 +128,9 @@ pub fn causes(
         service,
         desired,
         deployment,
+        container,
+        observed,
+        fillings: OnceCell::new(),
         is_same_hash: container.labels.get(labels::CONFIG_HASH) == Some(&hash),
         disclosure: Disclosure::new(deployment, desired, container),
     };
@@ -141,8 +145,20 @@ pub fn causes(
     };
     let image = observed.images.get(&desired.image).and_then(Option::as_ref);
     let brings = image.filter(|_| is_same_image).map(|image| &image.brings);
-    let (wanted, shown) = merged::both(wanted, container, brings, observed, deployment);
-    comparison.fields(&wanted, &shown, &mut found);
+    let against = |wanted| {
+        let (wanted, shown) = merged::both(wanted, container, brings, observed, deployment);
+        let mut found = Vec::new();
+        comparison.fields(&wanted, &shown, &mut found);
+        found
+    };
+    let mut fields = against(wanted);
+    if let Some(accepted) = observed.accepted.get(service) {
+        let others = against(accepted);
+        if others.len() < fields.len() {
+            fields = others;
+        }
+    }
+    found.extend(fields);
     comparison.stale_networks(container, observed, &mut found);
     found
 }
@@ -152,6 +168,10 @@ struct Comparison<'a> {
     desired: &'a Service,
     deployment: &'a Deployment,
     is_same_hash: bool,
+    container: &'a Container,
+    observed: &'a Observed,
+    /// What the engine is known to fill in for fields that are left out, once it matters.
+    fillings: OnceCell<Vec<(&'static str, Value)>>,
     disclosure: Disclosure<'a>,
 }
 
@@ -278,7 +298,21 @@ impl Comparison<'_> {
         match (row.map(|(_, default)| default), from, to) {
             (Some(Default::Fills(values)), Some(from), None) => {
                 let text = from.as_str().map_or_else(|| from.to_string(), Into::into);
-                self.is_same_hash || values.contains(&text.as_str()) || follows(key, shown)
+                self.is_same_hash
+                    || values.contains(&text.as_str())
+                    || follows(key, shown)
+                    || self.fills(key, from)
+            }
+            // Options of the engine's own configuration stand beside those of the definition.
+            (Some(Default::Fills(_)), Some(from), Some(to)) if key == "logging" => {
+                let extra = without_options(from, to);
+                extra.is_some_and(|extra| {
+                    self.is_same_hash
+                        || self
+                            .fillings()
+                            .iter()
+                            .any(|(field, known)| *field == key && has_options(known, &extra))
+                })
             }
             // Limits of the engine's own configuration stand beside those of the definition.
             (Some(Default::Fills(_)), Some(from), Some(to)) if key == "ulimits" => {
@@ -298,6 +332,16 @@ impl Comparison<'_> {
             }
             _ => false,
         }
+    }
+
+    fn fillings(&self) -> &[(&'static str, Value)] {
+        let known = || fillings(self.container, self.observed, self.deployment);
+        self.fillings.get_or_init(known)
+    }
+
+    fn fills(&self, key: &str, value: &Value) -> bool {
+        let mut known = self.fillings().iter();
+        known.any(|(field, known)| *field == key && known == value)
     }
 
     /// A container that joins a network which has been removed since.
@@ -381,6 +425,64 @@ impl Comparison<'_> {
             ..place.clone()
         })
     }
+}
+
+/// What the engine fills in: what it shows of containers whose definition leaves a field out and has not
+/// changed since. A container that somebody else made speaks for itself as well, because the hash of
+/// another Docker Compose says nothing.
+fn fillings(
+    container: &Container,
+    observed: &Observed,
+    deployment: &Deployment,
+) -> Vec<(&'static str, Value)> {
+    let is_ours = container.labels.contains_key(labels::INSTANCE);
+    let mut known = Vec::new();
+    for other in &observed.containers {
+        let Some(definition) = deployment.project.services.get(&other.service) else {
+            continue;
+        };
+        let hash = canonical::service_hash(definition);
+        let is_current = other.labels.get(labels::CONFIG_HASH) == Some(&hash);
+        if !is_current && (is_ours || other.labels.contains_key(labels::INSTANCE)) {
+            continue;
+        }
+        let wanted = observed.wanted.get(&other.service);
+        let is_left_out = |key: &str| wanted.is_some_and(|wanted| !wanted.0.contains_key(key));
+        for key in ["cgroup", "ipc", "logging", "runtime", "shm_size", "ulimits"] {
+            if is_left_out(key)
+                && let Some(value) = other.made.0.get(key)
+            {
+                known.push((key, value.clone()));
+            }
+        }
+    }
+    known
+}
+
+/// The options of a log that stand beside wanted ones; `None` when something wanted is missing.
+fn without_options(shown: &Value, wanted: &Value) -> Option<Values> {
+    let options = |value: &Value| value.get("Config").and_then(Value::as_object).cloned();
+    let driver = |value: &Value| value.get("Type").cloned();
+    let wants = driver(wanted);
+    if wants.is_some() && wants != driver(shown) {
+        return None;
+    }
+    let (mut shown, wanted) = (
+        options(shown).unwrap_or_default(),
+        options(wanted).unwrap_or_default(),
+    );
+    for (key, value) in &wanted {
+        if shown.shift_remove(key).as_ref() != Some(value) {
+            return None;
+        }
+    }
+    Some(shown)
+}
+
+fn has_options(log: &Value, options: &Values) -> bool {
+    let own = log.get("Config").and_then(Value::as_object);
+    let has = |(key, value): (&String, &Value)| own.and_then(|own| own.get(key)) == Some(value);
+    options.iter().all(has)
 }
 
 /// Whether a container has its host name from whom it shares the network with.

@@ -16,4 +16,5 @@ mod private_engine;
 mod raw;
 mod ready;
 mod restart;
+mod takeover;
 mod two;

@@ -250,7 +250,7 @@ services:
       - named:/named
       - {type: volume, source: named, target: /plain, read_only: true, volume: {nocopy: true}}
       - {type: tmpfs, target: /memory, tmpfs: {size: 2m, mode: 0o750}}
-      - {type: bind, source: ../data, target: /shared, read_only: true, bind: {propagation: rslave}}
+      - {type: bind, source: ../data, target: /shared, read_only: true, bind: {propagation: private}}
     secrets:
       - plain
       - {source: variable, target: from-variable, uid: "33", gid: "34", mode: 0o400}
@@ -397,7 +397,7 @@ fn every_key_reaches_the_engine_and_stays_equal_to_what_it_shows() {
     assert_eq!(mount("/anonymous")["Type"], "volume");
     assert_eq!(mount("/named")["Name"], format!("{project}_named"));
     assert_eq!(mount("/plain")["RW"], false);
-    assert_eq!(mount("/shared")["Propagation"], "rslave");
+    assert_eq!(mount("/shared")["Propagation"], "private");
     assert_eq!(mount("/run/secrets/plain")["RW"], false);
     let memory = at("/HostConfig/Mounts");
     let memory = memory.as_array().unwrap();

@@ -465,3 +465,60 @@ async fn a_second_network_that_comes_late_stops_nothing() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_change_by_hand_is_named_and_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    for (key, value, expected) in [
+        ("restart", json!("no"), "restart: no → always"),
+        ("mem_limit", json!(1024), "mem_limit: 1024 → unset"),
+        ("privileged", json!(true), "privileged: true → unset"),
+    ] {
+        engine.change_by_hand("redis", &|made| {
+            made.0.insert(key.to_owned(), value.clone());
+        });
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        assert_eq!(plan.steps[0].cause, expected);
+        apply(&engine, &deployment, &plan).await.unwrap();
+        assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+    }
+    // What the engine fills in by itself is nobody's change.
+    engine.change_by_hand("redis", &|made| {
+        made.0.insert("runtime".to_owned(), json!("crun"));
+        made.0.insert("shm_size".to_owned(), json!(1));
+    });
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+}
+
+#[tokio::test]
+async fn a_secret_that_changes_is_a_fingerprint() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let mut deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let mut causes = Vec::new();
+    for value in ["sesame-one", "sesame-two", "sesame-one"] {
+        let service = deployment.project.services.get_mut("sharelatex").unwrap();
+        let variables = &mut service.environment.0;
+        variables.insert("MY_TOKEN".to_owned(), Some(value.to_owned()));
+        let url = format!("see redis://:{value}@cache and {value}");
+        variables.insert("NOTE".to_owned(), Some(url));
+        let (plan, _) = plan_now(&engine, &deployment).await;
+        causes.push(plan.steps[0].cause.clone());
+    }
+    assert_eq!(causes[0], causes[2]);
+    assert_ne!(causes[0], causes[1]);
+    for cause in &causes {
+        assert!(cause.contains("environment MY_TOKEN: unset → #"), "{cause}");
+        assert!(
+            cause.contains("environment NOTE: unset → \"see redis://"),
+            "{cause}"
+        );
+        assert!(!cause.contains("sesame"), "{cause}");
+    }
+}

@@ -102,7 +102,12 @@ pub(super) fn of_inspected(inspected: &ContainerInspectResponse) -> Made {
     let networks = settings.get("Networks").and_then(Value::as_object);
     let name = inspected.name.as_deref().unwrap_or_default();
     let id = inspected.id.as_deref().unwrap_or_default();
-    let own = [name.trim_start_matches('/'), id.get(..12).unwrap_or(id)];
+    // An engine of API 1.41 makes the host name an alias too.
+    let own = [
+        name.trim_start_matches('/'),
+        id.get(..12).unwrap_or(id),
+        text(&config, "Hostname"),
+    ];
     let mut made = Values::new();
     of_config(&config, &mut made);
     of_host(&host, &mut made);
@@ -139,7 +144,8 @@ pub(super) fn of_request(request: &ContainerRequest<'_>) -> Made {
         let endpoint = object(&convert::endpoint(place));
         (place.name.clone(), Value::Object(endpoint))
     });
-    insert_networks(&networks.collect(), &[request.name], &mut made);
+    let own = [request.name, text(&config, "Hostname")];
+    insert_networks(&networks.collect(), &own, &mut made);
     let files = request.put.iter().map(|file| {
         let digest = json!(engine::digest(file.content.expose().as_bytes()));
         (file.target.clone(), digest)
