@@ -269,7 +269,12 @@ fn of_config(config: &Values, made: &mut Values) {
     let signal = signal.strip_prefix("SIG").unwrap_or(&signal);
     let signal = if signal == "TERM" { "" } else { signal };
     insert(made, "stop_signal", pruned(&json!(signal)));
-    let exposed = names(config.get("ExposedPorts"));
+    let exposed = names(config.get("ExposedPorts")).into_iter();
+    let exposed = exposed.map(|port| match port.strip_suffix("/tcp") {
+        Some(port) => port.to_owned(),
+        None => port,
+    });
+    let exposed: Vec<String> = exposed.collect();
     insert(made, "expose", pruned(&json!(exposed)));
     let check = config.get("Healthcheck").and_then(pruned);
     insert(made, "healthcheck", check);
