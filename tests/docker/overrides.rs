@@ -521,10 +521,20 @@ fn what_somebody_changes_by_hand_is_named() {
 }
 
 /// Removes an image when it goes out of scope.
-struct OwnImage<'a> {
+pub struct OwnImage<'a> {
     runtime: &'a tokio::runtime::Runtime,
-    client: &'a Docker,
+    client: Docker,
     name: String,
+}
+
+impl<'a> OwnImage<'a> {
+    pub fn new(runtime: &'a tokio::runtime::Runtime, name: String) -> Self {
+        Self {
+            runtime,
+            client: Docker::connect_with_defaults().unwrap(),
+            name,
+        }
+    }
 }
 
 impl Drop for OwnImage<'_> {
@@ -545,11 +555,7 @@ fn what_an_image_brings_is_no_difference() {
     let client = Docker::connect_with_defaults().unwrap();
     let runtime = &instance.runtime;
     let project = &instance.project;
-    let image = OwnImage {
-        runtime,
-        client: &client,
-        name: format!("{project}-image:1"),
-    };
+    let image = OwnImage::new(runtime, format!("{project}-image:1"));
     let config = bollard::models::ContainerConfig {
         env: Some(vec!["OF_IMAGE=1".to_owned(), "BOTH=image".to_owned()]),
         cmd: Some(

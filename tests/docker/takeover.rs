@@ -8,11 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use toolkit::bundled;
-use toolkit::engine::Engine;
-
 use super::instance::Instance;
-use crate::sandbox::PROGRAM;
 
 /// The words that start Docker Compose 2 on this machine.
 fn compose() -> Option<Vec<String>> {
@@ -71,15 +67,9 @@ fn compose_and_the_toolkit_leave_each_others_containers_alone() {
         eprintln!("skipped: there is no Docker Compose 2 and TOOLKIT_TEST_COMPOSE is not set");
         return;
     };
-    let images = ["mongo", "redis", "sharelatex"].map(|service| {
-        let image = format!("toolkit-bundled/{service}:{}", bundled::TAG);
-        (service.to_owned(), image)
-    });
-    let loaded = instance.runtime.block_on(async {
-        let archive = bundled::archive(PROGRAM.as_ref(), &images).unwrap();
-        instance.engine.load(archive).await
-    });
-    loaded.unwrap();
+    // Makes the images of the bundled servers.
+    instance.run(&["up", "-d"]).succeeded();
+    instance.run(&["down"]).succeeded();
     let file = instance.sandbox.root().join("compose.yaml");
     let write = || {
         let arguments = ["compose", "file", "--output", "compose.yaml"];
