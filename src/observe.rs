@@ -52,13 +52,14 @@ pub async fn everything(
     let images = try_join_all(references.iter().map(async |reference| {
         Ok::<_, EngineError>(((*reference).to_owned(), engine.image(reference).await?))
     }));
-    let (mut observed, images) = futures_util::try_join!(
+    let (mut observed, images, volumes) = futures_util::try_join!(
         containers_and_networks(engine, &deployment.root, project),
-        images
+        images,
+        volumes(engine, project)
     )?;
     observed.images = images.into_iter().collect();
     observed.refused = limits::refused(project, Some(observed.engine.api));
-    observed.volumes = volumes(engine, project).await?;
+    observed.volumes = volumes;
     let services: Vec<&String> = project.services.keys().collect();
     observed.wanted = wanted(deployment, project, &services);
     if let Some(set) = &deployment.replica_set {

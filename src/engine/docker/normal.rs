@@ -554,3 +554,85 @@ fn of_endpoint(endpoint: &Values, own: &[&str]) -> Value {
     }
     Value::Object(place)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::load;
+    use crate::engine::request;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn both_forms_of_a_mount_say_the_same() {
+        let host = json!({
+            "Binds": ["/a/:/b:ro,z", "data:/c:rw", "/p:/q:rw,rslave"],
+            "Mounts": [
+                { "Type": "volume", "Source": "0123456789abcdef".repeat(4), "Target": "/d" },
+                { "Type": "bind", "Source": "/p", "Target": "/r",
+                  "BindOptions": { "Propagation": "rslave", "CreateMountpoint": true } },
+            ],
+        });
+        let mounts: Values = mounts(host.as_object().unwrap()).collect();
+        assert_eq!(
+            Value::Object(mounts.clone()),
+            json!({
+                "/b": { "read_only": true, "selinux": "z", "source": "/a", "type": "bind" },
+                "/c": { "source": "data", "type": "volume" },
+                "/q": { "propagation": "rslave", "source": "/p", "type": "bind" },
+                "/d": { "type": "volume" },
+                "/r": { "propagation": "rslave", "source": "/p", "type": "bind" },
+            })
+        );
+        assert_eq!(mounts["/q"], mounts["/r"]);
+    }
+
+    /// What an engine answers differs from what it was asked in words, not in meaning.
+    #[test]
+    fn an_answer_equals_what_was_asked() {
+        let text = r#"
+services:
+  a:
+    image: i
+    environment: {A: "1"}
+    cap_add: [net_admin]
+    security_opt: ["no-new-privileges:true"]
+    ports: ["127.0.0.1:80:80"]
+    expose: ["90"]
+    restart: "on-failure:2"
+    stop_signal: SIGTERM
+"#;
+        let project = load::project(text, "p").unwrap();
+        let service = &project.services["a"];
+        let none = BTreeMap::new();
+        let of = ("p-a-1", 1);
+        let request = request::of(&project, "a", service, of, &none, &BTreeMap::new());
+        let wanted = of_request(&request);
+        let id = "0123456789ab".repeat(5);
+        let answer = json!({
+            "Id": id, "Name": "/p-a-1",
+            "Config": {
+                "Hostname": &id[..12], "Env": ["A=1"], "Labels": {}, "Image": "i",
+                "ExposedPorts": { "80/tcp": {}, "90/tcp": {} },
+            },
+            "HostConfig": {
+                "CapAdd": ["CAP_NET_ADMIN"], "SecurityOpt": ["no-new-privileges"],
+                "PortBindings": { "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "80" }] },
+                "RestartPolicy": { "Name": "on-failure", "MaximumRetryCount": 2 },
+                "NetworkMode": "p_default", "PidsLimit": 0, "MemorySwappiness": -1,
+                "OomKillDisable": false, "Isolation": "default",
+            },
+            "NetworkSettings": { "Networks": { "p_default": {
+                "Aliases": ["p-a-1", "a", &id[..12]], "NetworkID": "n", "IPAMConfig": {},
+            } } },
+        });
+        let answer: ContainerInspectResponse = serde_json::from_value(answer).unwrap();
+        let mut shown = of_inspected(&answer);
+        let place = &mut shown.0["networks"]["p_default"];
+        assert_eq!(
+            place.as_object_mut().unwrap().shift_remove("id"),
+            Some(json!("n"))
+        );
+        let wanted = Value::Object(wanted.0);
+        assert_eq!(Value::Object(shown.0), wanted);
+    }
+}
