@@ -4,7 +4,7 @@ use bollard::Docker;
 use serde_json::json;
 use toolkit::engine::Engine;
 
-use super::instance::Instance;
+use super::instance::{Instance, Remover};
 
 /// Removes a volume when it goes out of scope.
 pub struct Volume<'a> {
@@ -104,6 +104,12 @@ fn what_an_override_asks_for_is_what_containers_get() {
         name: format!("{}_back", instance.project),
     };
     let _volume = Volume::new(runtime, format!("{}_extra", instance.project));
+    // Goes first: what containers use cannot be removed.
+    let _remover = Remover {
+        runtime,
+        engine: &instance.engine,
+        project: &instance.project,
+    };
     let ran = instance.run(&["up"]).succeeded();
     let warned = "`services.helper.attach` is not carried out";
     assert!(ran.stderr.contains(warned), "{}", ran.stderr);
@@ -297,6 +303,12 @@ fn every_key_reaches_the_engine_and_stays_equal_to_what_it_shows() {
         name: format!("{project}_{name}"),
     });
     let _volume = Volume::new(runtime, format!("{project}_named"));
+    // Goes first: what containers use cannot be removed.
+    let _remover = Remover {
+        runtime,
+        engine: &instance.engine,
+        project: &instance.project,
+    };
 
     // A variable that is not there is said before anything is made.
     let ran = instance.run(&["up"]).ended_with(6);
@@ -556,6 +568,12 @@ fn what_an_image_brings_is_no_difference() {
     let runtime = &instance.runtime;
     let project = &instance.project;
     let image = OwnImage::new(runtime, format!("{project}-image:1"));
+    // Goes first: what containers use cannot be removed.
+    let _remover = Remover {
+        runtime,
+        engine: &instance.engine,
+        project: &instance.project,
+    };
     let config = bollard::models::ContainerConfig {
         env: Some(vec!["OF_IMAGE=1".to_owned(), "BOTH=image".to_owned()]),
         cmd: Some(
