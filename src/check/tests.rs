@@ -398,9 +398,9 @@ fn parts_of_the_definitions_that_are_not_there() {
     let finding = made.fails("KEY_NOT_SUPPORTED");
     assert_eq!(finding.text, "`services.a.build` cannot be carried out");
     assert!(made.fails("CONTENT_MISSING").text.contains("secrets.token"));
-    for id in ["VOLUME_MISSING", "KEY_NOT_SUPPORTED", "CONTENT_MISSING"] {
-        Made::new("").passes(id);
-    }
+    Made::new("").passes("VOLUME_MISSING");
+    Made::new("").passes("KEY_NOT_SUPPORTED");
+    Made::new("").passes("CONTENT_MISSING");
 }
 
 #[test]

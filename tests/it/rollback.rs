@@ -57,6 +57,7 @@ fn container(service: &str, state: ContainerState, is_changed: bool) -> Containe
         service: service.to_owned(),
         image: "x:1".to_owned(),
         state,
+        addresses: BTreeMap::from([("p_default".to_owned(), [10, 0, 0, 2].into())]),
         labels: BTreeMap::from([(labels::CONFIG_HASH.to_owned(), hash)]),
         ..Container::default()
     }
