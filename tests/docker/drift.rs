@@ -47,12 +47,16 @@ fn each_kind_is_found_and_mended() {
     let redis = format!("{project}-redis-1");
     let before = instance.ids();
 
-    // Configured and not applied; the value does not show.
+    // Configured and not applied; the line that says it is named.
     let variables = sandbox.read("config/variables.env");
     sandbox.replace("config/variables.env", "Our Overleaf Instance", "Theirs");
     assert_eq!(drift(&instance), one("not-applied", "service sharelatex"));
     let ran = instance.run(&["drift"]).ended_with(4);
-    assert!(!ran.stdout.contains("Theirs"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("\"Theirs\" (config/variables.env:"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("since 20"), "{}", ran.stdout);
     sandbox.write("config/variables.env", &variables);
     assert_eq!(drift(&instance), []);

@@ -170,7 +170,7 @@ fn rollback_removes_what_was_not_there() {
     let Some(instance) = Instance::new(&[]) else {
         return;
     };
-    assert!(killed(&instance, &["up"], 6));
+    assert!(killed(&instance, &["up"], 10));
     assert!(!instance.ids().is_empty());
     instance.run(&["rollback", "--dry-run"]).succeeded();
     instance.run(&["rollback"]).succeeded();

@@ -2,6 +2,7 @@
 //! even when it fails. Nothing is pulled, pruned, or touched that a test did not make.
 
 mod bad_input;
+mod calls;
 mod checks;
 mod circle;
 mod contract;

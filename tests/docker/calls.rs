@@ -1,0 +1,116 @@
+//! How often the engine is asked: no more than in step with the number of services.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use toolkit::bundled;
+
+use super::instance::Instance;
+use super::raw;
+
+/// A socket in front of the engine's that counts the requests.
+struct Counter {
+    socket: PathBuf,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Counter {
+    fn new(folder: &Path) -> Self {
+        let socket = folder.join("counted.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(engine) = UnixStream::connect(raw::socket()) else {
+                    return;
+                };
+                let answers = (engine.try_clone().unwrap(), client.try_clone().unwrap());
+                let counted = Arc::clone(&counted);
+                std::thread::spawn(move || {
+                    copy(client, engine, &|bytes| {
+                        counted.fetch_add(requests_in(bytes), Ordering::SeqCst);
+                    })
+                });
+                std::thread::spawn(move || copy(answers.0, answers.1, &|_| {}));
+            }
+        });
+        Self { socket, requests }
+    }
+
+    /// How many requests a command sends.
+    fn of(&self, instance: &Instance, arguments: &[&str]) -> usize {
+        let before = self.requests.load(Ordering::SeqCst);
+        let endpoint = format!("unix://{}", self.socket.display());
+        let output = instance
+            .sandbox
+            .command(arguments)
+            .env("DOCKER_HOST", endpoint)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        self.requests.load(Ordering::SeqCst) - before
+    }
+}
+
+/// Request lines; none of the bodies that this program sends holds such a line.
+fn requests_in(bytes: &[u8]) -> usize {
+    let line = b" HTTP/1.1\r\n";
+    bytes
+        .windows(line.len())
+        .filter(|part| part == line)
+        .count()
+}
+
+fn copy(mut from: UnixStream, mut to: UnixStream, look: &dyn Fn(&[u8])) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        look(&bytes[..read]);
+        if to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    // One side has ended; the other may still have something to say, or be gone already.
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+#[test]
+fn the_engine_is_asked_in_step_with_the_number_of_services() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up", "-d"]).succeeded();
+    instance.run(&["down"]).succeeded();
+    let folder = tempfile::tempdir().unwrap();
+    let counter = Counter::new(folder.path());
+    let image = format!("toolkit-bundled/redis:{}", bundled::TAG);
+    let mut made = Vec::new();
+    let mut idle = Vec::new();
+    for size in [2_usize, 4, 8] {
+        let names: Vec<String> = (1..=size).map(|number| format!("s{number}")).collect();
+        let services: String = names
+            .iter()
+            .map(|name| format!("  {name}: {{image: '{image}'}}\n"))
+            .collect();
+        let text = format!("services:\n{services}");
+        instance
+            .sandbox
+            .write("config/docker-compose.override.yml", &text);
+        let mut arguments = vec!["up", "-d"];
+        arguments.extend(names.iter().map(String::as_str));
+        made.push(counter.of(&instance, &arguments));
+        idle.push(counter.of(&instance, &arguments));
+        instance.run(&["down"]).succeeded();
+    }
+    println!("requests for 2, 4 and 8 services: up {made:?}, nothing to do {idle:?}");
+    for (what, counts) in [("up", &made), ("nothing to do", &idle)] {
+        let (first, second) = (counts[1] - counts[0], counts[2] - counts[1]);
+        // Two services more, then four: twice as many requests more, but for one late look.
+        assert!(second <= 2 * first + 2, "{what}: {counts:?}");
+    }
+    assert!(idle[2] < made[2], "{idle:?} {made:?}");
+}
