@@ -313,7 +313,13 @@ impl<E: Engine> Work<'_, E> {
 
     /// Initiates the set unless it is, and waits for the primary.
     async fn initiate(&self, set: &ReplicaSet) -> Result<(), StepError> {
-        let name = self.deployment.project.container_name(&set.service);
+        let project = &self.deployment.project;
+        let existing = self.engine.project_containers(&project.name).await?;
+        let own = existing.iter().find(|found| found.service == set.service);
+        let name = own.map_or_else(
+            || project.container_name(&set.service),
+            |found| found.name.clone(),
+        );
         waiting::until(self, &set.service, &name, async |container| {
             let Some(probe) = self.deployment.probes.get(&set.service) else {
                 return Ok(None);

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -108,6 +109,8 @@ pub struct Container {
     pub service: String,
     /// All labels.
     pub labels: BTreeMap<String, String>,
+    /// How long it gets to stop, as it was made with; `None` for the engine's default.
+    pub stop_timeout: Option<Duration>,
     /// Image reference it was created from.
     pub image: String,
     /// Id of that image.

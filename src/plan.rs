@@ -17,9 +17,6 @@ mod up;
 
 use std::time::Duration;
 
-use crate::compose::Project;
-use crate::compose::Service;
-
 pub use action::Action;
 pub use halt::{down, stop};
 pub use pull::PullWish;
@@ -92,10 +89,4 @@ pub struct UpRequest {
     pub remove_orphans: bool,
     /// Which images are pulled.
     pub pull: PullWish,
-}
-
-fn grace(project: &Project, service: &str) -> Duration {
-    let period = |service: &Service| service.stop_grace_period;
-    let period = project.services.get(service).and_then(period);
-    period.map_or(DEFAULT_GRACE, |period| period.0)
 }

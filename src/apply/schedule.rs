@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{ApplyError, StepError, Work};
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::plan::{Plan, Step};
+use crate::plan::{Action, Plan, Step};
 
 /// How many transfers go on at once: each saturates a connection or the disk by itself.
 const TRANSFERS: usize = 3;
@@ -32,16 +32,18 @@ struct Progress {
 impl Progress {
     /// The next step that may begin beside those that go on.
     fn next(&self, plan: &Plan) -> Option<usize> {
-        let transfers = |at: &usize| is_transfer(plan, *at);
+        let transfers = |at: &usize| is(plan, *at, Action::is_transfer);
+        let waits = |at: &usize| is(plan, *at, Action::is_wait);
         let moving = self.running.iter().filter(|at| transfers(at)).count();
-        let others = self.running.len() - moving;
+        let waiting = self.running.iter().filter(|at| waits(at)).count();
+        let others = self.running.len() - moving - waiting;
         self.left.iter().copied().find(|at| {
             let needs = plan.steps.get(*at).map(|step| step.needs.as_slice());
             let needs = needs.unwrap_or_default();
             let has_room = if transfers(at) {
                 moving < TRANSFERS
             } else {
-                others < STEPS
+                waits(at) || others < STEPS
             };
             // A need that is no step of this plan was dealt with before.
             let is_open = |need: &usize| self.left.contains(need) || self.running.contains(need);
@@ -50,10 +52,8 @@ impl Progress {
     }
 }
 
-fn is_transfer(plan: &Plan, at: usize) -> bool {
-    plan.steps
-        .get(at)
-        .is_some_and(|step| step.action.is_transfer())
+fn is(plan: &Plan, at: usize, kind: fn(&Action) -> bool) -> bool {
+    plan.steps.get(at).is_some_and(|step| kind(&step.action))
 }
 
 impl<E: Engine> Work<'_, E> {
@@ -100,7 +100,12 @@ impl<E: Engine> Work<'_, E> {
                     break;
                 }
             };
-            let Some((at, outcome)) = finished else { break };
+            let Some((at, outcome)) = finished else {
+                // Only a plan in which steps wait for each other gets here.
+                let what = "step that can begin".to_owned();
+                ended.get_or_insert((0, StepError::Foreign(what)));
+                break;
+            };
             progress.running.remove(&at);
             match outcome {
                 Ok(()) => {

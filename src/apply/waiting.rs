@@ -322,27 +322,21 @@ impl<E: Engine> Work<'_, E> {
         !is_kept || project.is_one_shot(service)
     }
 
-    /// Each service with the name of its container, or of each when it has several.
+    /// Each service with the names of its containers, which may be others than new ones would get:
+    /// an installation that was taken over keeps its own.
     async fn containers_of(&self, services: &[&str]) -> Vec<(String, String)> {
         let project = &self.deployment.project;
-        let is_single = |service: &&str| project.scale(service) == 1;
-        let existing = match services.iter().all(is_single) {
-            true => Vec::new(),
-            // An engine that does not answer is told of by the wait itself.
-            false => self
-                .engine
-                .project_containers(&project.name)
-                .await
-                .unwrap_or_default(),
-        };
+        // An engine that does not answer is told of by the wait itself.
+        let existing = self.engine.project_containers(&project.name).await;
+        let existing = existing.unwrap_or_default();
         let mut all = Vec::new();
         for service in services {
-            if is_single(service) {
-                all.push(((*service).to_owned(), project.container_name(service)));
-                continue;
-            }
             let own = existing.iter().filter(|found| found.service == *service);
-            all.extend(own.map(|found| ((*service).to_owned(), found.name.clone())));
+            let mut names: Vec<String> = own.map(|found| found.name.clone()).collect();
+            if names.is_empty() && project.scale(service) > 0 {
+                names.push(project.container_name(service));
+            }
+            all.extend(names.into_iter().map(|name| ((*service).to_owned(), name)));
         }
         all
     }

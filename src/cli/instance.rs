@@ -498,7 +498,10 @@ pub async fn pull_newer(
         applies: Applies::Part,
         ignored: &[],
     };
-    work(session, instance, engine, task, None).await
+    let outcome = work(session, instance, engine, task, None).await;
+    // Until the next work begins, Ctrl-C ends the command at once again.
+    session.works.store(false, Ordering::Relaxed);
+    outcome
 }
 
 /// Refuses to start what was never created.

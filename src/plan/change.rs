@@ -64,20 +64,31 @@ pub(super) fn all<'a>(
             .iter()
             .find(|piece| hosts.contains(&piece.service) && piece.change.is_new())
             .map(|piece| piece.service);
-        if !chosen.contains(service) && host.is_none() {
-            continue;
-        }
+        let started = pieces
+            .iter()
+            .find(|piece| {
+                hosts.contains(&piece.service)
+                    && matches!(piece.change, Change::Start { .. } | Change::Restart { .. })
+            })
+            .map(|piece| piece.service);
         // Docker Compose restarts it likewise, when the definition asks for it.
         let moved = pieces
             .iter()
             .find(|piece| is_disturbing(deployment, service, piece))
             .map(|piece| piece.service);
+        if !chosen.contains(service) && host.or(started).is_none() {
+            continue;
+        }
         for mut piece in of_service(deployment, observed, request, service) {
             let is_untouched = matches!(piece.change, Change::Nothing | Change::Start { .. });
             let runs = piece.found.is_some_and(|found| found.state.is_running());
             if let (Some(host), true) = (host, is_untouched) {
                 let cause = format!("it shares with `{host}`, whose container is new");
                 piece.change = Change::Recreate { cause };
+            } else if let (Some(host), true, Change::Nothing) = (started, runs, &piece.change) {
+                // It holds the network of a container that has ended.
+                let cause = format!("it shares with `{host}`, which starts");
+                piece.change = Change::Restart { cause };
             } else if let (Some(moved), true, Change::Nothing) = (moved, runs, &piece.change) {
                 let cause =
                     format!("`{moved}` is made anew, and it depends on that with `restart`");

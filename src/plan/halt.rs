@@ -1,118 +1,170 @@
 //! The changes that stop and remove containers, those that depend on others first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::action::Action;
 use super::draft::Draft;
-use super::{Plan, grace};
+use super::{DEFAULT_GRACE, Plan};
 use crate::compose::Project;
 use crate::labels;
 use crate::observed::{Container, ContainerState, Observed};
 
-/// Adds the stop of a container, if its process may live; gives the last step that ends it.
-pub(super) fn halt(
-    draft: &mut Draft,
-    container: &Container,
-    grace: Duration,
-    cause: &str,
-    needs: &[usize],
-) -> usize {
-    let action = Action::StopContainer {
-        service: container.service.clone(),
-        name: container.name.clone(),
-        grace,
-    };
-    draft.push(action, cause, needs.iter().copied())
+/// How a container ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// It stops and stays.
+    Stop,
+    /// It stops and goes.
+    Remove,
+}
+
+/// A container that is to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End<'a> {
+    pub(super) container: &'a Container,
+    pub(super) how: How,
+    pub(super) cause: &'a str,
 }
 
 fn may_live(container: &Container) -> bool {
     container.state.is_running() || matches!(container.state, ContainerState::Restarting { .. })
 }
 
-/// Adds stop and removal of a container; gives the position of the removal.
-pub(super) fn remove(
-    draft: &mut Draft,
-    container: &Container,
-    grace: Duration,
-    cause: &str,
-    needs: &[usize],
-) -> usize {
-    let mut needs = needs.to_vec();
-    if may_live(container) {
-        needs = vec![halt(draft, container, grace, cause, &needs)];
-    }
-    let action = Action::RemoveContainer {
-        service: container.service.clone(),
-        name: container.name.clone(),
+/// Services that a container needs: what its definition says, and what the definition said that it
+/// was made from. A service may be gone from the configuration while its users still run.
+fn needs<'a>(project: &'a Project, container: &'a Container) -> BTreeSet<&'a str> {
+    let definition = project.services.get(&container.service);
+    let configured = definition
+        .into_iter()
+        .flat_map(|found| found.depends_on.keys());
+    let label = container.labels.get(labels::DEPENDS_ON);
+    let made = label.map_or("", String::as_str).split(',');
+    let made = made.filter_map(|entry| entry.split(':').next());
+    let all = configured.map(String::as_str).chain(made);
+    all.filter(|needed| !needed.is_empty() && *needed != container.service)
+        .collect()
+}
+
+/// The order of ends in which each comes after those of its users. Needs that go in a circle, which
+/// only definitions of different times can make, are cut where they close it.
+fn order<'a>(project: &Project, ends: &[End<'a>]) -> Vec<(End<'a>, BTreeSet<String>)> {
+    let start_order = project.start_order();
+    let rank = |end: &End<'_>| {
+        let service = &end.container.service;
+        let at = start_order.iter().position(|name| name == service);
+        at.map_or(0, |at| start_order.len() - at)
     };
-    draft.push(action, cause, needs)
+    let mut left: Vec<End<'a>> = ends.to_vec();
+    left.sort_by_key(|end| (rank(end), end.container.number(), &end.container.name));
+    let mut ordered: Vec<(End<'a>, BTreeSet<String>)> = Vec::new();
+    while !left.is_empty() {
+        let is_free = |end: &End<'a>| {
+            !left.iter().any(|other| {
+                other.container.service != end.container.service
+                    && needs(project, other.container).contains(end.container.service.as_str())
+            })
+        };
+        let at = left.iter().position(is_free).unwrap_or(0);
+        let end = left.remove(at);
+        let service = end.container.service.as_str();
+        let users = ordered.iter().filter(|(earlier, _)| {
+            earlier.container.service != service
+                && needs(project, earlier.container).contains(service)
+        });
+        let users = users.map(|(earlier, _)| earlier.container.name.clone());
+        let users: BTreeSet<String> = users.collect();
+        ordered.push((end, users));
+    }
+    ordered
 }
 
-/// The containers of the project with those that depend on others first; orphans come first of all.
-fn stop_order<'a>(project: &Project, observed: &'a Observed) -> Vec<&'a Container> {
-    let order = project.start_order();
-    let rank = |container: &Container| order.iter().position(|name| *name == container.service);
-    let mut containers: Vec<&Container> = observed.containers.iter().collect();
-    containers.sort_by_key(|container| {
-        (
-            rank(container).map_or(usize::MIN, |rank| order.len() - rank),
-            container.number(),
-            container.name.clone(),
-        )
-    });
-    containers
+/// How long a container gets to stop: as its definition says, or the one it was made from.
+fn grace(project: &Project, container: &Container) -> Duration {
+    let definition = project.services.get(&container.service);
+    match definition {
+        Some(definition) => definition
+            .stop_grace_period
+            .map_or(DEFAULT_GRACE, |period| period.0),
+        None => container.stop_timeout.unwrap_or(DEFAULT_GRACE),
+    }
 }
 
-/// Ends containers, each after those that depend on it; gives the last step of each service.
+/// Ends containers, each after those that depend on it and after `before`; gives the last step of
+/// each by the name of the container.
 pub(super) fn all(
     draft: &mut Draft,
     project: &Project,
-    observed: &Observed,
-    is_wanted: &dyn Fn(&Container) -> bool,
-    removes: bool,
-) -> BTreeMap<String, Vec<usize>> {
-    let mut ends: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for container in stop_order(project, observed) {
-        if !is_wanted(container) || (!removes && !may_live(container)) {
-            continue;
+    ends: &[End<'_>],
+    before: &[usize],
+) -> BTreeMap<String, usize> {
+    let mut done: BTreeMap<String, usize> = BTreeMap::new();
+    for (end, users) in order(project, ends) {
+        let End {
+            container,
+            how,
+            cause,
+        } = end;
+        let (service, name) = (container.service.clone(), container.name.clone());
+        let users = users.iter().filter_map(|user| done.get(user));
+        let mut needs: Vec<usize> = before.iter().chain(users).copied().collect();
+        let mut last = None;
+        if may_live(container) || how == How::Stop {
+            let action = Action::StopContainer {
+                service: service.clone(),
+                name: name.clone(),
+                grace: grace(project, container),
+            };
+            let at = draft.push(action, cause, needs.iter().copied());
+            needs = vec![at];
+            last = Some(at);
         }
-        let service = &container.service;
-        let dependants = project.services.iter().filter(|(name, definition)| {
-            *name != service && definition.depends_on.contains_key(service)
-        });
-        let needs: Vec<usize> = dependants
-            .filter_map(|(name, _)| ends.get(name))
-            .flatten()
-            .copied()
-            .collect();
-        let grace = grace(project, service);
-        let at = if removes {
-            remove(draft, container, grace, "asked for", &needs)
-        } else {
-            halt(draft, container, grace, "asked for", &needs)
-        };
-        ends.entry(service.clone()).or_default().push(at);
+        if how == How::Remove {
+            let action = Action::RemoveContainer {
+                service,
+                name: name.clone(),
+            };
+            last = Some(draft.push(action, cause, needs));
+        }
+        if let Some(last) = last {
+            done.insert(name, last);
+        }
     }
-    ends
+    done
 }
 
 /// The changes that stop the services, or all when none is named.
 #[must_use]
 pub fn stop(project: &Project, observed: &Observed, services: &[String]) -> Plan {
     let mut draft = Draft::default();
-    let is_wanted =
-        |container: &Container| services.is_empty() || services.contains(&container.service);
-    all(&mut draft, project, observed, &is_wanted, false);
+    let wanted = observed.containers.iter().filter(|container| {
+        may_live(container) && (services.is_empty() || services.contains(&container.service))
+    });
+    let ends: Vec<End<'_>> = wanted
+        .map(|container| asked(container, How::Stop))
+        .collect();
+    all(&mut draft, project, &ends, &[]);
     draft.finish()
+}
+
+/// An end that the operator asks for.
+pub(super) fn asked(container: &Container, how: How) -> End<'_> {
+    End {
+        container,
+        how,
+        cause: "asked for",
+    }
 }
 
 /// The changes that remove the containers and networks of the project; data on the host stays.
 #[must_use]
 pub fn down(project: &Project, observed: &Observed) -> Plan {
     let mut draft = Draft::default();
-    let ends = all(&mut draft, project, observed, &|_| true, true);
-    let ends: Vec<usize> = ends.into_values().flatten().collect();
+    let containers = observed.containers.iter();
+    let ends: Vec<End<'_>> = containers
+        .map(|container| asked(container, How::Remove))
+        .collect();
+    let ends = all(&mut draft, project, &ends, &[]);
     let own = project
         .networks
         .values()
@@ -124,7 +176,7 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
                     name: found.name.clone(),
                     id: found.id.clone(),
                 };
-                draft.push(action, "asked for", ends.iter().copied());
+                draft.push(action, "asked for", ends.values().copied());
             }
         }
     }

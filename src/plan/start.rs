@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Plan;
 use super::action::Action;
 use super::draft::Draft;
-use super::halt;
-use crate::compose::Condition;
+use super::halt::{self, End, How};
+use crate::compose::{Condition, Project};
 use crate::deployment::Deployment;
 use crate::observed::{Container, ContainerState, Health, Observed, Readiness};
 
@@ -189,7 +189,7 @@ fn start_all(
     deployment: &Deployment,
     observed: &Observed,
     services: &[&str],
-    ends: &BTreeMap<String, Vec<usize>>,
+    ends: &BTreeMap<String, usize>,
 ) {
     let mut starts = Starts::new(deployment, observed, true);
     for service in deployment.project.start_order() {
@@ -198,7 +198,7 @@ fn start_all(
         }
         for container in observed.containers_of(service) {
             if !container.state.is_running() {
-                let needs = ends.get(service).cloned().unwrap_or_default();
+                let needs = ends.get(&container.name).copied().into_iter().collect();
                 starts.push(draft, service, &container.name, "asked for", needs);
             }
         }
@@ -217,9 +217,22 @@ pub fn restart(
     needed: &[&str],
 ) -> Plan {
     let mut draft = Draft::default();
+    let project = &deployment.project;
+    let affected = affected(project, services);
     let is_wanted =
-        |container: &Container| services.is_empty() || services.contains(&container.service);
-    let ends = halt::all(&mut draft, &deployment.project, observed, &is_wanted, false);
+        |container: &Container| services.is_empty() || affected.contains(&*container.service);
+    let lives = |container: &&Container| {
+        container.state.is_running() || matches!(container.state, ContainerState::Restarting { .. })
+    };
+    let running = observed.containers.iter().filter(lives);
+    let running = running.filter(|container| is_wanted(container));
+    let ends: Vec<End<'_>> = running
+        .clone()
+        .map(|container| halt::asked(container, How::Stop))
+        .collect();
+    // What shares with them and did not run stays as it is.
+    let ran: Vec<&str> = running.map(|container| &*container.service).collect();
+    let ends = halt::all(&mut draft, project, &ends, &[]);
     let mut stopped = observed.clone();
     for container in &mut stopped.containers {
         if is_wanted(container) {
@@ -228,6 +241,26 @@ pub fn restart(
             stopped.readiness.remove(&container.service);
         }
     }
-    start_all(&mut draft, deployment, &stopped, needed, &ends);
+    let needed: Vec<&str> = needed.iter().copied().chain(ran).collect();
+    start_all(&mut draft, deployment, &stopped, &needed, &ends);
     draft.finish()
+}
+
+/// The services that a restart of these touches: they themselves, those that share with them, and
+/// those that depend on them with `restart`.
+fn affected<'a>(project: &'a Project, services: &'a [String]) -> BTreeSet<&'a str> {
+    let mut all: BTreeSet<&str> = services.iter().map(String::as_str).collect();
+    for service in project.start_order() {
+        let definition = project.services.get(service);
+        let needs = definition.into_iter().flat_map(|found| &found.depends_on);
+        let mut restarting = needs.filter(|(_, need)| need.restart);
+        let shares = project
+            .sharing(service)
+            .iter()
+            .any(|host| all.contains(host));
+        if shares || restarting.any(|(needed, _)| all.contains(needed.as_str())) {
+            all.insert(service);
+        }
+    }
+    all
 }

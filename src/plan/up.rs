@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::action::Action;
 use super::change::{self, Change, Piece};
 use super::draft::Draft;
-use super::halt;
+use super::halt::{self, End, How};
 use super::start::Starts;
-use super::{DEFAULT_GRACE, Plan, UpRequest, grace, pull};
+use super::{Plan, UpRequest, pull};
 use crate::compose::{MountSource, Service};
 use crate::deployment::Deployment;
 use crate::observed::{Container, FolderState, Observed};
@@ -49,30 +49,34 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
     let ground = ground(&mut draft, deployment, observed, &chosen);
     // Nothing stops before all that can be missing is there: a pull that fails costs no service.
     let prepared = ground.all();
-    let mut gone = Gone::default();
+    let mut ends: Vec<End<'_>> = Vec::new();
     if request.remove_orphans {
-        for container in orphans(deployment, observed) {
-            let cause = "its service is not configured any more";
-            let at = halt::remove(&mut draft, container, DEFAULT_GRACE, cause, &prepared);
-            gone.note(container, at);
-        }
+        ends.extend(
+            orphans(deployment, observed)
+                .into_iter()
+                .map(|container| End {
+                    container,
+                    how: How::Remove,
+                    cause: "its service is not configured any more",
+                }),
+        );
     }
+    ends.extend(pieces.iter().filter_map(|piece| {
+        let (how, cause) = match &piece.change {
+            Change::Recreate { cause } | Change::Remove { cause } => (How::Remove, cause),
+            Change::Restart { cause } => (How::Stop, cause),
+            _ => return None,
+        };
+        let container = piece.found?;
+        Some(End {
+            container,
+            how,
+            cause,
+        })
+    }));
     // Those that depend on others go first: the application still reaches mongo and redis while it
     // flushes.
-    for piece in pieces.iter().rev() {
-        let Some(old) = piece.found else { continue };
-        let grace = grace(project, piece.service);
-        let mut needs = prepared.clone();
-        needs.extend(gone.dependants(project, piece.service));
-        let at = match &piece.change {
-            Change::Recreate { cause } | Change::Remove { cause } => {
-                halt::remove(&mut draft, old, grace, cause, &needs)
-            }
-            Change::Restart { cause } => halt::halt(&mut draft, old, grace, cause, &needs),
-            _ => continue,
-        };
-        gone.note(old, at);
-    }
+    let gone = Gone::new(&ends, halt::all(&mut draft, project, &ends, &prepared));
     let mut starts = Starts::new(deployment, observed, !request.no_deps);
     for piece in &pieces {
         let Some(cause) = piece.change.cause() else {
@@ -115,10 +119,12 @@ pub fn whole(deployment: &Deployment, observed: &Observed, request: &UpRequest) 
 
 /// A container can be made while others still hold its ports; only its own name must be free.
 fn ground_and_own(needs: &[usize], piece: &Piece<'_>, gone: &Gone) -> Vec<usize> {
-    let own = piece.found.and_then(|found| gone.by_name.get(&found.name));
+    let old = piece.found.and_then(|found| gone.by_name.get(&found.name));
+    // Another service, or one that is not configured any more, may still have the name.
+    let holder = gone.by_name.get(&piece.name);
     let foreign: BTreeSet<usize> = gone.by_name.values().copied().collect();
     let ground = needs.iter().copied().filter(|need| !foreign.contains(need));
-    ground.chain(own.copied()).collect()
+    ground.chain(old.copied()).chain(holder.copied()).collect()
 }
 
 /// The steps that bring what containers stand on, by what they bring.
@@ -255,30 +261,22 @@ fn ground(
 }
 
 /// The steps that end what is in the way of something else.
-#[derive(Default)]
 struct Gone {
-    by_service: BTreeMap<String, Vec<usize>>,
     by_name: BTreeMap<String, usize>,
     ports: Vec<(u16, usize)>,
 }
 
 impl Gone {
-    fn note(&mut self, container: &Container, at: usize) {
-        let of_service = self.by_service.entry(container.service.clone());
-        of_service.or_default().push(at);
-        self.by_name.insert(container.name.clone(), at);
-        let ports = container.ports.iter().map(|port| (port.host_port, at));
-        self.ports.extend(ports);
-    }
-
-    /// The ends of those that depend on a service.
-    fn dependants(&self, project: &crate::compose::Project, service: &str) -> Vec<usize> {
-        let needs = |name: &String| {
-            let definition = project.services.get(name);
-            definition.is_some_and(|found| found.depends_on.contains_key(service))
-        };
-        let all = self.by_service.iter().filter(|(name, _)| needs(name));
-        all.flat_map(|(_, steps)| steps).copied().collect()
+    fn new(ends: &[End<'_>], by_name: BTreeMap<String, usize>) -> Self {
+        let ports = ends.iter().flat_map(|end| {
+            let at = by_name.get(&end.container.name);
+            let ports = end.container.ports.iter();
+            ports.filter_map(move |port| Some((port.host_port, *at?)))
+        });
+        Self {
+            ports: ports.collect(),
+            by_name,
+        }
     }
 
     /// The ends that a start has to come after: of its own predecessor, and of whoever holds a port

@@ -374,3 +374,99 @@ async fn a_plan_file_tells_what_has_moved() {
         assert!(error.starts_with(expected), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_store_that_is_not_configured_any_more_outlives_its_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, mut deployment) = running(folder.path()).await;
+    // As after REDIS_ENABLED=false: the application does not name it any more either.
+    let services = &mut deployment.project.services;
+    services.remove("redis");
+    let application = services.get_mut("sharelatex").unwrap();
+    application.depends_on.remove("redis");
+    application.hostname = Some("other".to_owned());
+    let observed = observe(&engine, &deployment).await;
+    let request = UpRequest {
+        remove_orphans: true,
+        ..UpRequest::default()
+    };
+    for plan in [
+        plan::up(&deployment, &observed, &request),
+        plan::down(&deployment.project, &observed),
+    ] {
+        let user = position(&plan, "stop container `sharelatex`");
+        let store = position(&plan, "stop container `redis`");
+        assert!(waits_for(&plan, store, user), "{:?}", titles(&plan));
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_free_before_it_is_taken_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, mut deployment) = running(folder.path()).await;
+    let services = &mut deployment.project.services;
+    let redis = services.remove("redis").unwrap();
+    services.insert("cache".to_owned(), redis);
+    let application = services.get_mut("sharelatex").unwrap();
+    let need = application.depends_on.remove("redis").unwrap();
+    application.depends_on.insert("cache".to_owned(), need);
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let made = position(&plan, "create container `redis`");
+    assert!(waits_for(
+        &plan,
+        made,
+        position(&plan, "remove container `redis`")
+    ));
+    apply(&engine, &deployment, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+}
+
+#[tokio::test]
+async fn what_shares_a_network_restarts_with_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let mut deployment = deployment(folder.path(), "");
+    let mut aside = deployment.project.services["redis"].clone();
+    aside.container_name = None;
+    aside.networks.clear();
+    aside
+        .rest
+        .insert("network_mode".to_owned(), json!("service:redis"));
+    let need = Dependency {
+        condition: toolkit::compose::Condition::Started,
+        restart: false,
+        required: true,
+    };
+    aside.depends_on.insert("redis".to_owned(), need);
+    deployment
+        .project
+        .services
+        .insert("aside".to_owned(), aside);
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let observed = observe(&engine, &deployment).await;
+    let plan = plan::restart(&deployment, &observed, &["redis".to_owned()], &["redis"]);
+    assert_eq!(
+        titles(&plan),
+        [
+            "stop container `overleaf-aside-1`",
+            "stop container `redis`",
+            "start container `redis`",
+            "start container `overleaf-aside-1`",
+        ]
+    );
+    // Likewise when it was stopped by hand.
+    let mut stopped = observed;
+    for container in &mut stopped.containers {
+        if container.service == "redis" {
+            container.state = toolkit::observed::ContainerState::Exited { exit_code: 0 };
+        }
+    }
+    let plan = plan::up(&deployment, &stopped, &UpRequest::default());
+    let start = position(&plan, "start container `overleaf-aside-1`");
+    assert!(waits_for(
+        &plan,
+        start,
+        position(&plan, "start container `redis`")
+    ));
+}

@@ -1,6 +1,7 @@
 //! Between bollard's models and our types.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
@@ -75,6 +76,10 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
             .to_owned(),
         project: label(labels::PROJECT),
         service: label(labels::SERVICE),
+        stop_timeout: config
+            .stop_timeout
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs),
         image: config.image.unwrap_or_default(),
         image_id: inspected.image.unwrap_or_default(),
         state: match state.status {
