@@ -33,7 +33,7 @@ impl Counter {
                 std::thread::spawn(move || {
                     copy(client, engine, &|bytes| {
                         counted.fetch_add(requests_in(bytes), Ordering::SeqCst);
-                    })
+                    });
                 });
                 std::thread::spawn(move || copy(answers.0, answers.1, &|_| {}));
             }

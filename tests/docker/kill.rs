@@ -189,9 +189,9 @@ impl Drop for Witness {
 
 /// Kills a command at every record of its journal, from the same beginning each time, and compares
 /// what the next `up` makes of it.
-fn kill_everywhere(command: &str, prepare: &[&str], least: usize) {
+fn kill_everywhere(command: &str, prepare: &[&str], least: usize) -> usize {
     let Some(instance) = Instance::new(&[]) else {
-        return;
+        return 0;
     };
     instance.run(&["up"]).succeeded();
     let expected = essence(&instance);
@@ -219,22 +219,25 @@ fn kill_everywhere(command: &str, prepare: &[&str], least: usize) {
     assert!(kills >= least, "`{command}` was killed {kills} times only");
     instance.run(&["up"]).succeeded();
     assert_eq!(essence(&instance), expected);
-    println!("`{command}` was killed {kills} times");
+    kills
 }
 
 #[test]
 fn an_up_that_is_killed_at_any_record_is_finished_by_the_next() {
-    kill_everywhere("up", &["down"], 6);
+    let kills = kill_everywhere("up", &["down"], 6);
+    println!("killed {kills} times");
 }
 
 #[test]
 fn a_down_that_is_killed_at_any_record_is_mended_by_an_up() {
-    kill_everywhere("down", &["up"], 4);
+    let kills = kill_everywhere("down", &["up"], 4);
+    println!("killed {kills} times");
 }
 
 #[test]
 fn a_restart_that_is_killed_at_any_record_is_mended_by_an_up() {
-    kill_everywhere("restart", &["up"], 4);
+    let kills = kill_everywhere("restart", &["up"], 4);
+    println!("killed {kills} times");
 }
 
 #[test]
