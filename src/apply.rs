@@ -31,6 +31,7 @@ use crate::journal::Journal;
 use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
+use crate::observed::Image;
 use crate::observed::Readiness;
 use crate::observed::lack;
 use crate::plan::Action;
@@ -152,7 +153,11 @@ impl<E: Engine> Work<'_, E> {
                 service,
                 name,
                 number,
-            } => self.create_container(service, name, *number).await,
+                inherits,
+            } => {
+                let of = (name.as_str(), *number);
+                self.create_container(service, of, inherits).await
+            }
             Action::StartContainer { name, .. } => self.start(name).await,
             Action::AwaitCondition {
                 service,
@@ -225,8 +230,8 @@ impl<E: Engine> Work<'_, E> {
     async fn create_container(
         &self,
         service: &str,
-        name: &str,
-        number: u32,
+        (name, number): (&str, u32),
+        inherits: &BTreeMap<String, String>,
     ) -> Result<(), StepError> {
         let project = &self.deployment.project;
         let foreign = |what: &str| StepError::Foreign(what.to_owned());
@@ -243,7 +248,8 @@ impl<E: Engine> Work<'_, E> {
             })?;
             ids.insert(network.name.clone(), id);
         }
-        let labels = self.container_labels(service, number, definition).await?;
+        let image = self.engine.image(&definition.image).await?;
+        let labels = self.container_labels(service, number, definition, image.as_ref());
         let contents = self.deployment.known_contents();
         let request = request::of(
             project,
@@ -253,7 +259,8 @@ impl<E: Engine> Work<'_, E> {
             &ids,
             &contents,
         );
-        let request = ContainerRequest { labels, ..request };
+        let mut request = ContainerRequest { labels, ..request };
+        request::inherit(&mut request, image.as_ref(), inherits);
         // The engine goes on with a request whose sender was killed: what an interrupted run asked
         // for may come after the snapshot was taken. Its name is taken before it can be seen.
         let deadline = Instant::now() + LATE_ARRIVAL;
@@ -271,12 +278,13 @@ impl<E: Engine> Work<'_, E> {
         }
     }
 
-    async fn container_labels(
+    fn container_labels(
         &self,
         name: &str,
         number: u32,
         service: &Service,
-    ) -> Result<BTreeMap<String, String>, EngineError> {
+        image: Option<&Image>,
+    ) -> BTreeMap<String, String> {
         let needs = service.depends_on.iter().map(|(needed, dependency)| {
             format!(
                 "{needed}:{}:{}",
@@ -285,7 +293,6 @@ impl<E: Engine> Work<'_, E> {
             )
         });
         let needs: Vec<String> = needs.collect();
-        let image = self.engine.image(&service.image).await?;
         let mut all = self.own_labels();
         for (key, value) in [
             (labels::SERVICE, name.to_owned()),
@@ -299,7 +306,7 @@ impl<E: Engine> Work<'_, E> {
             ),
             (
                 labels::IMAGE,
-                image.map(|image| image.id).unwrap_or_default(),
+                image.map(|image| image.id.clone()).unwrap_or_default(),
             ),
         ] {
             all.insert(key.to_owned(), value);
@@ -308,7 +315,7 @@ impl<E: Engine> Work<'_, E> {
             all.insert(labels::BUNDLED.to_owned(), "true".to_owned());
         }
         all.extend(service.labels.clone());
-        Ok(all)
+        all
     }
 
     /// Initiates the set unless it is, and waits for the primary.

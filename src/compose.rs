@@ -231,6 +231,31 @@ pub struct Port {
     pub rest: Values,
 }
 
+impl Service {
+    /// The mount at a path in the container, given without a final slash.
+    #[must_use]
+    pub fn mount_at(&self, path: &str) -> Option<&Mount> {
+        self.volumes.iter().find(|mount| mount.path() == path)
+    }
+
+    /// Whether `tmpfs` has memory at a path in the container, given without a final slash.
+    #[must_use]
+    pub fn has_memory_at(&self, path: &str) -> bool {
+        let entries = self.rest.get("tmpfs").and_then(Value::as_array);
+        let entries = entries.into_iter().flatten().filter_map(Value::as_str);
+        let mut targets = entries.filter_map(|entry| entry.split(':').next());
+        targets.any(|target| target.trim_end_matches('/') == path)
+    }
+}
+
+impl Mount {
+    /// Where it is in the container, without a final slash.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.trim_end_matches('/')
+    }
+}
+
 /// A mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {

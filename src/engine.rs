@@ -58,6 +58,8 @@ pub struct ContainerRequest<'a> {
     pub labels: BTreeMap<String, String>,
     /// Named volumes of the project, by the key that mounts use.
     pub volumes: BTreeMap<String, Volume>,
+    /// Anonymous volumes that it takes over: their names, by path in the container.
+    pub inherits: BTreeMap<String, String>,
     /// Files it gets to read: path of the host and path in the container.
     pub files: Vec<(String, String)>,
     /// Container whose network, or kind of network, it uses instead of networks of its own.
@@ -101,6 +103,7 @@ impl<'a> ContainerRequest<'a> {
             networks: Vec::new(),
             labels: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            inherits: BTreeMap::new(),
             files: Vec::new(),
             network_mode: None,
             ipc: None,
@@ -330,7 +333,7 @@ pub trait Engine: Sync {
         grace: Duration,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Removes a stopped container; one that is gone already is no error.
+    /// Removes a stopped container and none of its volumes; one that is gone already is no error.
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// The last lines a container wrote, oldest first.

@@ -19,7 +19,7 @@ use crate::host::durable;
 use crate::host::durable::AppendFile;
 use file::Record;
 
-pub use file::{Existing, Operation, Outcome};
+pub use file::{Existing, Held, Operation, Outcome};
 
 /// The version of the format that this program writes and the newest that it reads.
 pub const FORMAT: u64 = 1;
@@ -183,6 +183,31 @@ pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
         None => read(&previous(state))?,
     };
     Ok(found.filter(|found| matches!(&found.outcome, Some(outcome) if *outcome != Outcome::Done)))
+}
+
+/// The anonymous volumes that the last operation took from containers and may not have given to new
+/// ones. One that came to its end has left none but those that were left before it began; a `down`
+/// leaves none on purpose.
+///
+/// # Errors
+/// As for [`unfinished`]; a journal of an operation that ended is as good as none if it is not one
+/// that this program reads.
+pub fn left_behind(state: &Path) -> Result<Vec<Held>, JournalError> {
+    let last = match read(&current(state))? {
+        Some(current) => Some(current),
+        None => match read(&previous(state)) {
+            Err(JournalError::Newer { .. } | JournalError::Damaged { .. }) => None,
+            other => other?,
+        },
+    };
+    let Some(last) = last else {
+        return Ok(Vec::new());
+    };
+    let is_done = matches!(last.outcome, Some(Outcome::Done | Outcome::RolledBack));
+    let is_down = last.operation.command == "down";
+    let mut held = last.operation.volumes;
+    held.retain(|held| !is_done || (held.is_gone && !is_down));
+    Ok(held)
 }
 
 /// Closes the journal of an operation that is known to be settled, such as by a rollback that had

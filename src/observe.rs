@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
+use serde_json::Value;
 
 use crate::compose::Project;
 use crate::deployment::Deployment;
@@ -152,6 +153,7 @@ pub async fn containers_and_networks(
     let containers = engine.project_containers(&project.name);
     let (facts, containers, networks) =
         futures_util::try_join!(engine.facts(), containers, networks)?;
+    let containers = without_shared(containers);
     let other_instance = other_instance(root, &containers);
     let lost = containers.iter().filter_map(|container| {
         let because = container.lost_network(project)?;
@@ -165,6 +167,37 @@ pub async fn containers_and_networks(
         other_instance,
         ..Observed::default()
     })
+}
+
+/// Takes off the anonymous volumes that a container only has because it shares the mounts of another
+/// one: they are the other's.
+fn without_shared(mut containers: Vec<Container>) -> Vec<Container> {
+    if containers.iter().all(|found| found.anonymous.is_empty()) {
+        return containers;
+    }
+    let all = containers.clone();
+    for container in &mut containers {
+        let shared = container
+            .made
+            .0
+            .get("volumes_from")
+            .and_then(Value::as_array);
+        let shared = shared.into_iter().flatten().filter_map(Value::as_str);
+        let shared: Vec<&str> = shared
+            .map(|entry| entry.split(':').next().unwrap_or(entry))
+            .collect();
+        let others = all.iter().filter(|other| {
+            shared
+                .iter()
+                .any(|with| *with == other.id || *with == other.name)
+        });
+        let foreign: BTreeSet<&String> =
+            others.flat_map(|other| other.anonymous.values()).collect();
+        container
+            .anonymous
+            .retain(|_, volume| !foreign.contains(volume));
+    }
+    containers
 }
 
 /// The root of another instance that made containers under this project name. One that is not
@@ -302,4 +335,39 @@ async fn readiness(
         (service.clone(), readiness)
     });
     join_all(answers).await.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_volume_of_another_container_is_not_ones_own() {
+        let container = |id: &str, volumes: &[(&str, &str)]| Container {
+            id: id.to_owned(),
+            name: format!("p-{id}-1"),
+            anonymous: volumes
+                .iter()
+                .map(|(path, name)| ((*path).to_owned(), (*name).to_owned()))
+                .collect(),
+            ..Container::default()
+        };
+        let owner = container("owner", &[("/cache", "one")]);
+        let mut by_id = container("by-id", &[("/cache", "one"), ("/own", "two")]);
+        let shared = |with: &str| json!([format!("{with}:ro")]);
+        by_id
+            .made
+            .0
+            .insert("volumes_from".to_owned(), shared("owner"));
+        let mut by_name = container("by-name", &[("/cache", "one")]);
+        let made = &mut by_name.made.0;
+        made.insert("volumes_from".to_owned(), shared("p-owner-1"));
+        let left = without_shared(vec![owner.clone(), by_id, by_name]);
+        let own = container("by-id", &[("/own", "two")]);
+        assert_eq!(left[0], owner);
+        assert_eq!(left[1].anonymous, own.anonymous);
+        assert!(left[2].anonymous.is_empty());
+    }
 }

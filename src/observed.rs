@@ -33,6 +33,10 @@ pub struct Observed {
     pub images: BTreeMap<String, Option<Image>>,
     /// Named volumes the deployment needs, by their name on the engine; `None` where it has none.
     pub volumes: BTreeMap<String, Option<Volume>>,
+    /// Anonymous volumes of containers that are gone although nobody asked for that, by service and
+    /// number: names of volumes by path in the container. Known only from an operation that did not
+    /// come to its end.
+    pub left_behind: BTreeMap<(String, u32), BTreeMap<String, String>>,
     /// What the engine would show of a container made now, by service.
     pub wanted: BTreeMap<String, Made>,
     /// The same made from the definitions for other hands, where they differ: a container that Docker
@@ -135,6 +139,9 @@ pub struct Container {
     pub bound_ports: BTreeSet<(u16, String)>,
     /// Environment it was created with, that of the image included.
     pub environment: Environment,
+    /// Its own volumes without a name of their own, such as those its image asks for: what the engine
+    /// calls them, by path in the container.
+    pub anonymous: BTreeMap<String, String>,
     /// What it was made of, as the engine shows it.
     pub made: Made,
 }

@@ -11,6 +11,7 @@ pub mod difference;
 mod draft;
 pub mod file;
 mod halt;
+mod inherit;
 pub mod pull;
 mod start;
 mod up;

@@ -25,7 +25,8 @@ use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
 use crate::host::tunnel::Tunnel;
-use crate::journal::Journal;
+use crate::journal::{self, Journal};
+use crate::observe;
 use crate::observed::Observed;
 use crate::plan::{self, Plan, UpRequest};
 use crate::release::Catalogue;
@@ -328,6 +329,19 @@ pub struct Task<'a> {
     pub applies: Applies,
     /// Checks that failed and that the operator passes.
     pub ignored: &'a [Ignored],
+}
+
+/// Everything about an instance, with what earlier operations left behind.
+///
+/// # Errors
+/// The engine cannot be asked, or the journal cannot be read.
+pub async fn observe(engine: &impl Engine, instance: &Instance) -> Result<Observed, CommandError> {
+    let mut observed = observe::everything(engine, &instance.deployment).await?;
+    let left_behind = journal::left_behind(&super::state_folder(&instance.root))?.into_iter();
+    observed.left_behind = left_behind
+        .map(|held| ((held.service, held.number), held.volumes))
+        .collect();
+    Ok(observed)
 }
 
 /// Carries a plan out under the eyes of the operator, with journal and history.

@@ -8,7 +8,7 @@ use super::{Session, error::CommandError, exit, state_folder, unfinished};
 use crate::applied::{self, AppliedError};
 use crate::history::{self, Change, HistoryError, Ignored, Record, Step, Who};
 use crate::host;
-use crate::journal::{self, Existing, Journal, Operation, Outcome, Unfinished};
+use crate::journal::{self, Existing, Held, Journal, Operation, Outcome, Unfinished};
 use crate::observed::{Container, ContainerState};
 use crate::plan::Plan;
 use crate::settings::assignments::Dialect;
@@ -71,6 +71,7 @@ pub fn begin(
         before: before.collect(),
         started: stamp(host::now()),
         follows: None,
+        volumes: held(journal::left_behind(&state)?, existing),
     };
     let is_needed = !plan.is_empty() || journal::unfinished(&state)?.is_some();
     let (journal, changes) = match is_needed {
@@ -91,6 +92,26 @@ pub fn begin(
         changes,
         begun: host::now(),
     })
+}
+
+/// The anonymous volumes of the containers there are, and those left behind of others.
+fn held(left_behind: Vec<Held>, existing: &[Container]) -> Vec<Held> {
+    let left = left_behind.into_iter().map(|held| Held {
+        is_gone: true,
+        ..held
+    });
+    let is_there = |held: &Held| {
+        let mut existing = existing.iter();
+        existing.any(|found| (&found.service, found.number()) == (&held.service, held.number))
+    };
+    let present = existing.iter().filter(|found| !found.anonymous.is_empty());
+    let present = present.map(|found| Held {
+        service: found.service.clone(),
+        number: found.number(),
+        is_gone: false,
+        volumes: found.anonymous.clone(),
+    });
+    left.filter(|held| !is_there(held)).chain(present).collect()
 }
 
 impl Running {

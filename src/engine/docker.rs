@@ -406,8 +406,8 @@ impl Engine for DockerEngine {
     }
 
     async fn remove(&self, name: &str) -> Result<(), EngineError> {
-        // `v` removes anonymous volumes only; folders of the host and named volumes stay.
-        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        // Anonymous volumes stay as well: the next container takes them over.
+        let options = RemoveContainerOptionsBuilder::new().v(false).build();
         let client = self.patient(SLOWNESS);
         let doing = format!("remove container `{name}`");
         let deadline = tokio::time::Instant::now() + SLOWNESS;

@@ -9,12 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use serde_json::json;
 
 use super::{
     ArchiveStream, ByteStream, ContainerRequest, Engine, EngineError, EngineEventKind, EventStream,
     NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
 };
-use crate::compose::MountSource;
+use crate::compose::{Mount, MountSource};
 use crate::labels;
 use crate::observed::{
     Container, ContainerState, EngineFacts, Environment, Health, Image, Made, Network,
@@ -82,6 +83,13 @@ impl MemoryEngine {
     pub fn change_by_hand(&self, name: &str, change: &dyn Fn(&mut Made)) {
         if let Some(stored) = self.world().containers.get_mut(name) {
             change(&mut stored.container.made);
+        }
+    }
+
+    /// Lets an image ask for volumes at these paths.
+    pub fn ask_for_volumes(&self, reference: &str, paths: &[&str]) {
+        if let Some(image) = self.world().images.get_mut(reference) {
+            image.brings.0.insert("volumes".to_owned(), json!(paths));
         }
     }
 
@@ -331,7 +339,7 @@ impl Engine for MemoryEngine {
                 .unwrap_or_default(),
             labels: request.labels.clone(),
             image: request.service.image.clone(),
-            image_id: image.id,
+            image_id: image.id.clone(),
             environment: Environment(environment.collect()),
             ports: ports.collect(),
             network_ids: request
@@ -340,6 +348,7 @@ impl Engine for MemoryEngine {
                 .map(|place| place.id.clone())
                 .collect(),
             made: shown(request),
+            anonymous: anonymous(request, &image.brings, world.volumes.len()),
             ..Container::default()
         };
         let has_health_check = request.service.healthcheck.is_some();
@@ -359,6 +368,14 @@ impl Engine for MemoryEngine {
                 })
                 .collect(),
         };
+        for name in stored.container.anonymous.values() {
+            let made = Volume {
+                name: name.clone(),
+                driver: "local".to_owned(),
+                ..Volume::default()
+            };
+            world.volumes.entry(name.clone()).or_insert(made);
+        }
         for mount in &request.service.volumes {
             // As a real one does with a named volume that is not there.
             if let MountSource::Volume(Some(key)) = &mount.source
@@ -508,6 +525,30 @@ fn shown(request: &ContainerRequest<'_>) -> Made {
         }
     }
     made
+}
+
+/// The anonymous volumes of a container by path: those it takes over, and new ones for what else its
+/// definition and its image ask for. `number` tells the names from those of other containers.
+fn anonymous(
+    request: &ContainerRequest<'_>,
+    brings: &Made,
+    number: usize,
+) -> BTreeMap<String, String> {
+    let service = request.service;
+    let asked = brings.0.get("volumes").and_then(|paths| paths.as_array());
+    let asked = asked.into_iter().flatten().filter_map(|path| path.as_str());
+    let own = service.volumes.iter();
+    let own = own.filter(|mount| mount.source == MountSource::Volume(None));
+    let paths = asked
+        .filter(|path| service.mount_at(path).is_none())
+        .chain(own.map(Mount::path));
+    let paths: BTreeSet<&str> = paths.collect();
+    let named = paths.into_iter().enumerate().map(|(at, path)| {
+        let inherited = request.inherits.get(path).cloned();
+        let name = inherited.unwrap_or_else(|| format!("{number:032x}{at:032x}"));
+        (path.to_owned(), name)
+    });
+    named.collect()
 }
 
 /// The image references in the manifest of an archive in the form of `docker save`.

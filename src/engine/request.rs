@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{ContainerRequest, NetworkPlace, PutFile};
+use crate::compose::MountSource;
 use crate::compose::Project;
 use crate::compose::Service;
 use crate::compose::Values;
 use crate::labels;
+use crate::observed::Image;
 use crate::secret::Secret;
 
 /// Mode of a file that is put into a container when the definition names none.
@@ -111,6 +113,32 @@ pub fn of<'a>(
         security_opt: security_opt(service, contents),
         ..ContainerRequest::new(name, service_name, service)
     }
+}
+
+/// Lets a container take over anonymous volumes, given by path in the container: as Docker Compose does,
+/// where the definition mounts one without a source, or the image asks for one and nothing else is
+/// mounted there.
+pub fn inherit(
+    request: &mut ContainerRequest<'_>,
+    image: Option<&Image>,
+    volumes: &BTreeMap<String, String>,
+) {
+    let service = request.service;
+    let asked = image.and_then(|image| image.brings.0.get("volumes")?.as_array());
+    let is_asked = |path: &str| {
+        let mut asked = asked.into_iter().flatten().filter_map(Value::as_str);
+        asked.any(|asked| asked == path)
+    };
+    let is_file = |path: &str| request.files.iter().any(|(_, target)| target == path);
+    let taken = volumes
+        .iter()
+        .filter(|(path, _)| match service.mount_at(path) {
+            Some(mount) => mount.source == MountSource::Volume(None),
+            None => is_asked(path) && !service.has_memory_at(path) && !is_file(path),
+        });
+    request.inherits = taken
+        .map(|(path, name)| (path.clone(), name.clone()))
+        .collect();
 }
 
 /// The container's places in its networks. The first one is that of the engine's `NetworkMode`: the

@@ -1,5 +1,7 @@
 //! The records of a journal as they stand in the file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +25,23 @@ pub struct Operation {
     /// The unfinished operation whose place it took.
     #[serde(default)]
     pub follows: Option<String>,
+    /// The anonymous volumes of the containers at its beginning: once a container is gone, nothing
+    /// else tells whose they were.
+    #[serde(default)]
+    pub volumes: Vec<Held>,
+}
+
+/// Anonymous volumes of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The service.
+    pub service: String,
+    /// Number of the container within the service, from 1.
+    pub number: u32,
+    /// Whether the container was gone when the operation began, left so by an earlier one.
+    pub is_gone: bool,
+    /// Names of the volumes by path in the container.
+    pub volumes: BTreeMap<String, String>,
 }
 
 /// A container that stood before an operation.

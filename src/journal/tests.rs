@@ -16,6 +16,7 @@ fn operation(command: &str) -> Operation {
         }],
         started: "2026-01-02T03:04:05Z".to_owned(),
         follows: None,
+        volumes: Vec::new(),
     }
 }
 
@@ -165,4 +166,51 @@ fn tasks_write_at_the_same_time() {
 fn a_state_folder_that_takes_nothing_is_an_error() {
     let missing = Path::new("/nonexistent/state");
     assert!(Journal::begin(missing, &operation("up")).is_err());
+}
+
+fn held(service: &str, is_gone: bool) -> Held {
+    Held {
+        service: service.to_owned(),
+        number: 1,
+        is_gone,
+        volumes: [("/cache".to_owned(), "0".repeat(64))].into(),
+    }
+}
+
+#[test]
+fn volumes_are_left_behind_by_what_did_not_come_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path();
+    assert_eq!(left_behind(state).unwrap(), []);
+    let begin = |command: &str| {
+        let operation = Operation {
+            volumes: vec![held("a", false), held("b", true)],
+            ..operation(command)
+        };
+        Journal::begin(state, &operation).unwrap()
+    };
+    let journal = begin("up");
+    let all = [held("a", false), held("b", true)];
+    assert_eq!(left_behind(state).unwrap(), all, "it may have been killed");
+    journal.close(Outcome::Failed).unwrap();
+    assert_eq!(left_behind(state).unwrap(), all);
+    begin("stop").close(Outcome::Done).unwrap();
+    assert_eq!(left_behind(state).unwrap(), [held("b", true)]);
+    begin("down").close(Outcome::Interrupted).unwrap();
+    assert_eq!(left_behind(state).unwrap(), all);
+    begin("down").close(Outcome::Done).unwrap();
+    assert_eq!(left_behind(state).unwrap(), []);
+    // What ended keeps nobody from working, whatever it has become.
+    std::fs::write(previous(state), "torn\n").unwrap();
+    assert_eq!(left_behind(state).unwrap(), []);
+}
+
+#[test]
+fn a_journal_of_before_there_were_volumes_reads_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = r#"{"record":"begin","format":1,"operation":{"id":"1","command":"up","request":{},"steps":[],"before":[],"started":"2026-01-02T03:04:05Z"}}"#;
+    std::fs::write(current(folder.path()), format!("{line}\n")).unwrap();
+    let found = unfinished(folder.path()).unwrap().unwrap();
+    assert_eq!(found.operation.volumes, []);
+    assert_eq!(left_behind(folder.path()).unwrap(), []);
 }

@@ -1,5 +1,6 @@
 //! What a single step does: one call that may be repeated.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +50,9 @@ pub enum Action {
         name: String,
         /// Its number within the service, from 1.
         number: u32,
+        /// Anonymous volumes of its predecessor, by path in the container. It mounts those that its
+        /// definition or its image still asks for.
+        inherits: BTreeMap<String, String>,
     },
     /// Starts a container.
     StartContainer {
@@ -77,7 +81,7 @@ pub enum Action {
         /// How long it gets.
         grace: Duration,
     },
-    /// Removes a stopped container; its data on the host stays.
+    /// Removes a stopped container; its data on the host and all its volumes stay.
     RemoveContainer {
         /// The service.
         service: String,

@@ -7,6 +7,7 @@ use super::action::Action;
 use super::change::{self, Change, Piece};
 use super::draft::Draft;
 use super::halt::{self, End, How};
+use super::inherit;
 use super::start::Starts;
 use super::{Plan, UpRequest, pull};
 use crate::compose::{MountSource, Service};
@@ -98,6 +99,7 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
                 service: piece.service.to_owned(),
                 name: piece.name.clone(),
                 number: piece.number,
+                inherits: inherit::volumes(piece, definition, observed),
             };
             let made = draft.push(action, cause, ground_and_own(&needs, piece, &gone));
             needs.push(made);

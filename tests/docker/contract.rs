@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use toolkit::bundled;
-use toolkit::compose::{Environment, Network, Service, Values, Volume};
+use toolkit::compose::{Environment, Mount, MountSource, Network, Service, Values, Volume};
 use toolkit::engine;
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace, PutFile};
@@ -177,6 +177,33 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
     assert_eq!(engine.container(&container).await.unwrap(), None);
     engine.remove_network(&id).await.unwrap();
     engine.remove_network(&id).await.unwrap();
+
+    // An anonymous volume outlives its container, and the next one takes it over.
+    let mut service = service.clone();
+    service.volumes = vec![Mount {
+        source: MountSource::Volume(None),
+        target: "/cache".to_owned(),
+        read_only: false,
+        rest: Values::new(),
+    }];
+    let mut request = ContainerRequest {
+        service: &service,
+        networks: Vec::new(),
+        ..request
+    };
+    engine.create_container(&request).await.unwrap();
+    let first = engine.container(&container).await.unwrap().unwrap();
+    assert_eq!(first.anonymous.keys().collect::<Vec<_>>(), ["/cache"]);
+    engine.remove(&container).await.unwrap();
+    let name = &first.anonymous["/cache"];
+    assert!(engine.volume(name).await.unwrap().is_some());
+    engine::request::inherit(&mut request, None, &first.anonymous);
+    engine.create_container(&request).await.unwrap();
+    let second = engine.container(&container).await.unwrap().unwrap();
+    assert_eq!(second.anonymous, first.anonymous);
+    let shown = second.made.0.get("volumes");
+    assert_eq!(shown, engine::wanted(&request).0.get("volumes"));
+    assert_eq!(shown, first.made.0.get("volumes"));
 
     // What does not exist cannot be created from or started.
     let nothing = Service {

@@ -1,8 +1,10 @@
 //! An instance on the real engine with a project name, container names, network and port of its
 //! own, removed with everything it made when it goes out of scope.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use toolkit::engine::Engine;
 use toolkit::engine::docker::DockerEngine;
 use toolkit::observed::Container;
 
+use super::raw;
 use crate::sandbox::{Ran, Sandbox};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -50,6 +53,7 @@ pub struct Instance {
     pub port: u16,
     pub engine: DockerEngine,
     pub runtime: tokio::runtime::Runtime,
+    volumes: Mutex<BTreeSet<String>>,
 }
 
 impl Instance {
@@ -72,13 +76,22 @@ impl Instance {
             port,
             engine,
             runtime,
+            volumes: Mutex::default(),
         })
     }
 
     /// Runs the program on it.
     #[must_use = "a run means nothing until its exit code is compared"]
     pub fn run(&self, arguments: &[&str]) -> Ran {
+        self.note_volumes();
         self.sandbox.run(arguments)
+    }
+
+    /// Remembers the anonymous volumes that there are now: no removal of a container deletes them.
+    pub fn note_volumes(&self) {
+        let found = self.containers().into_iter();
+        let found = found.flat_map(|container| container.anonymous.into_values());
+        self.volumes.lock().unwrap().extend(found);
     }
 
     /// Its containers.
@@ -155,6 +168,9 @@ pub fn http(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
 impl Drop for Instance {
     fn drop(&mut self) {
         remove_project(&self.runtime, &self.engine, &self.project);
+        if let Ok(volumes) = self.volumes.lock() {
+            remove_volumes(volumes.iter());
+        }
     }
 }
 
@@ -178,6 +194,7 @@ fn remove_project(runtime: &tokio::runtime::Runtime, engine: &DockerEngine, proj
         for container in engine.project_containers(project).await.unwrap_or_default() {
             let _ = engine.stop(&container.id, Duration::from_secs(1)).await;
             let _ = engine.remove(&container.id).await;
+            remove_volumes(container.anonymous.values());
         }
         for network in engine
             .networks(&format!("{project}_default"))
@@ -187,6 +204,13 @@ fn remove_project(runtime: &tokio::runtime::Runtime, engine: &DockerEngine, proj
             let _ = engine.remove_network(&network.id).await;
         }
     });
+}
+
+/// Removes anonymous volumes; one that somebody still uses stays.
+fn remove_volumes<'a>(names: impl Iterator<Item = &'a String>) {
+    for name in names {
+        let _ = raw::request(&raw::socket(), "DELETE", &format!("/volumes/{name}"), b"");
+    }
 }
 
 /// Sends a signal to a process.

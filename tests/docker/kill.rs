@@ -20,7 +20,8 @@ fn records(journal: &Path) -> usize {
 
 /// Runs a command and kills it once its journal holds so many records; gives the number that it
 /// holds then, `None` when the command ended before.
-fn killed(instance: &Instance, command: &str, wanted: usize) -> Option<usize> {
+pub fn killed(instance: &Instance, command: &str, wanted: usize) -> Option<usize> {
+    instance.note_volumes();
     let journal = instance.sandbox.root().join(".toolkit/journal");
     let mut child = instance
         .sandbox

@@ -1,6 +1,7 @@
 //! Tests against a real container engine. Each makes names of its own and removes what it made,
 //! even when it fails. Nothing is pulled, pruned, or touched that a test did not make.
 
+mod anonymous;
 mod bad_input;
 mod calls;
 mod checks;

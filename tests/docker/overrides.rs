@@ -626,12 +626,22 @@ fn what_an_image_brings_is_no_difference() {
     let plan = instance.plan();
     let expected = "environment BOTH: \"own\" → \"other\" (config/docker-compose.override.yml:5)";
     assert!(plan.contains(expected), "{plan}");
+    let of_image = || {
+        let mut containers = instance.containers().into_iter();
+        let own = containers.find(|found| found.service == "own").unwrap();
+        own.anonymous
+    };
+    let before = of_image();
+    assert_eq!(before.keys().collect::<Vec<_>>(), ["/of-image"]);
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(of_image(), before);
+    assert_eq!(instance.plan(), "");
     instance
         .sandbox
         .replace(file, "    environment: {BOTH: other}\n", "");
     let plan = instance.plan();
     assert!(
-        plan.contains("environment BOTH: \"own\" → \"image\""),
+        plan.contains("environment BOTH: \"other\" → \"image\""),
         "{plan}"
     );
     instance.run(&["down"]).succeeded();

@@ -103,6 +103,7 @@ async fn every_step_is_recorded_before_and_after() {
         before: Vec::new(),
         started: "2026-01-02T03:04:05Z".to_owned(),
         follows: None,
+        volumes: Vec::new(),
     };
     let journal = Journal::begin(folder.path(), &operation).unwrap();
     let work = Work {

@@ -50,6 +50,7 @@ fn write_for_ever(folder: &Path) {
         before: Vec::new(),
         started: String::new(),
         follows: None,
+        volumes: Vec::new(),
     };
     let journal = Journal::begin(folder, &operation).unwrap();
     for step in 0.. {

@@ -39,4 +39,5 @@ mod servers_redis;
 mod servers_sharelatex;
 mod shell_words;
 mod unfinished;
+mod volumes;
 mod waiting;

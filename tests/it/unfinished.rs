@@ -30,6 +30,7 @@ fn leave_unfinished(sandbox: &Sandbox, request: serde_json::Value) {
         }],
         started: "2026-01-02T03:04:05Z".to_owned(),
         follows: None,
+        volumes: Vec::new(),
     };
     let journal = Journal::begin(&sandbox.root().join(".toolkit"), &operation).unwrap();
     journal.intent(0).unwrap();

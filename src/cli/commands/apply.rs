@@ -6,7 +6,6 @@ use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance};
 use super::up::{Wish, converge};
 use crate::host;
-use crate::observe;
 use crate::plan;
 use crate::plan::file::PlanFile;
 
@@ -48,7 +47,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let request = saved.request();
     instance::known(&instance, &request.services)?;
     let engine = instance::engine(session, &root).await?;
-    let observed = observe::everything(&engine, deployment).await?;
+    let observed = instance::observe(&engine, &instance).await?;
     let plan = plan::whole(deployment, &observed, &request);
     let now = PlanFile::new(&plan, &request, deployment, &observed);
     let moved = saved.moved(&now);

@@ -6,7 +6,6 @@ use super::super::{Session, definitions, error::CommandError, exit, instance, pr
 use super::up::Scope;
 use crate::check::row::Operation;
 use crate::host;
-use crate::observe;
 use crate::plan;
 use crate::plan::file::PlanFile;
 use crate::ui;
@@ -41,7 +40,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let request = args.scope.request(&instance)?;
     definitions::say_not_applied(session, &instance);
     let engine = instance::engine(session, &instance.root).await?;
-    let observed = observe::everything(&engine, deployment).await?;
+    let observed = instance::observe(&engine, &instance).await?;
     preflight::gate(session, &instance, &observed, Operation::Plan).await?;
     instance::may_pull(deployment, &observed, &request)?;
     let plan = plan::whole(deployment, &observed, &request);

@@ -10,7 +10,6 @@ use super::resume;
 use crate::applied;
 use crate::applied::Applied;
 use crate::journal::{self, Existing, Outcome};
-use crate::observe;
 use crate::rollback;
 use crate::settings;
 
@@ -41,7 +40,7 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let before = &found.operation.before;
     let instance = previous(session, &root, before)?;
     let engine = instance::engine(session, &root).await?;
-    let observed = observe::everything(&engine, &instance.deployment).await?;
+    let observed = instance::observe(&engine, &instance).await?;
     preflight::ours(&instance, &observed)?;
     let plan = rollback::plan(&instance.deployment, &observed, before);
     if instance::shown_only(session, &instance, &plan) {

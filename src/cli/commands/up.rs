@@ -10,7 +10,6 @@ use super::super::{Session, definitions, error::CommandError, exit, files, insta
 use crate::check::row::Operation;
 use crate::engine::Engine;
 use crate::host;
-use crate::observe;
 use crate::observed::Observed;
 use crate::plan;
 use crate::plan::{PullWish, UpRequest};
@@ -135,13 +134,13 @@ pub async fn converge(
     let deployment = &instance.deployment;
     let request = &wish.request;
     definitions::say_not_applied(session, instance);
-    let mut observed = observe::everything(engine, deployment).await?;
+    let mut observed = instance::observe(engine, instance).await?;
     let ignored = preflight::gate(session, instance, &observed, Operation::Up).await?;
     instance::may_pull(deployment, &observed, request)?;
     let refresh = plan::pull::refresh(deployment, &observed, request);
     if !session.dry_run && !refresh.is_empty() {
         instance::pull_newer(session, instance, engine, &refresh, &observed).await?;
-        observed = observe::everything(engine, deployment).await?;
+        observed = instance::observe(engine, instance).await?;
     }
     let mut plan = plan::up(deployment, &observed, request);
     let chosen = plan::chosen(deployment, request);

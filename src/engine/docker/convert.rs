@@ -54,6 +54,10 @@ pub(super) fn facts(
 
 pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
     let made = normal::of_inspected(&inspected);
+    let mounts = inspected.mounts.unwrap_or_default().into_iter();
+    let volumes = mounts.filter(|mount| mount.typ.as_deref() == Some("volume"));
+    let volumes = volumes.filter_map(|mount| Some((mount.destination?, mount.name?)));
+    let anonymous = volumes.filter(|(_, name)| normal::is_made_up(name));
     let state = inspected.state.unwrap_or_default();
     let config = inspected.config.unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or(0);
@@ -139,6 +143,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
                 .collect(),
         ),
         labels,
+        anonymous: anonymous.collect(),
         made,
     }
 }
@@ -387,9 +392,18 @@ fn host_config(request: &ContainerRequest<'_>) -> HostConfig {
     for mount in &service.volumes {
         match short_bind(mount) {
             Some(bind) => binds.push(bind),
-            None => mounts.push(host::mount(mount, &request.volumes)),
+            None => mounts.push(host::mount(mount, request)),
         }
     }
+    // What the definition does not mount, the image asks for.
+    let of_image = request.inherits.iter();
+    let of_image = of_image.filter(|(path, _)| service.mount_at(path).is_none());
+    mounts.extend(of_image.map(|(path, name)| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(name.clone()),
+        target: Some(path.clone()),
+        ..Mount::default()
+    }));
     for (path, target) in &request.files {
         mounts.push(Mount {
             typ: Some(MountType::BIND),

@@ -337,11 +337,8 @@ fn ulimits(read: Reader<'_>) -> Option<Vec<ResourcesUlimits>> {
     Some(limits.collect())
 }
 
-/// A mount in the engine's long form.
-pub(super) fn mount(
-    mount: &compose::Mount,
-    volumes: &std::collections::BTreeMap<String, compose::Volume>,
-) -> Mount {
+/// A mount of a request in the engine's long form.
+pub(super) fn mount(mount: &compose::Mount, request: &ContainerRequest<'_>) -> Mount {
     let read = Reader(&mount.rest);
     let recursion = read
         .inner("bind")
@@ -371,14 +368,15 @@ pub(super) fn mount(
             ..base
         },
         MountSource::Volume(key) => {
-            let volume = key.as_ref().and_then(|key| volumes.get(key));
+            let volume = key.as_ref().and_then(|key| request.volumes.get(key));
             let options = read.inner("volume");
             let driver = volume.map(|volume| Reader(&volume.rest));
             Mount {
                 typ: Some(MountType::VOLUME),
                 source: volume
                     .map(|volume| volume.name.clone())
-                    .or_else(|| key.clone()),
+                    .or_else(|| key.clone())
+                    .or_else(|| request.inherits.get(mount.path()).cloned()),
                 volume_options: Some(MountVolumeOptions {
                     no_copy: options.and_then(|options| options.flag("nocopy")),
                     subpath: options.and_then(|options| options.text("subpath")),

@@ -162,7 +162,10 @@ pub(super) fn of_image(config: Option<&ImageConfig>) -> Made {
     let config = object(&config);
     let mut made = Values::new();
     of_config(&config, &mut made);
-    let volumes = names(config.get("Volumes"));
+    let volumes = names(config.get("Volumes")).into_iter();
+    let volumes: Vec<String> = volumes
+        .map(|path| without_slash(&path).to_owned())
+        .collect();
     if !volumes.is_empty() {
         made.insert("volumes".to_owned(), json!(volumes));
     }
@@ -491,13 +494,15 @@ fn in_key_order(mount: Map<String, Value>) -> Value {
     sorted(mount.into_iter()).unwrap_or_default()
 }
 
-/// The source of a mount; the engine makes up a name of 64 digits for a volume without one.
+/// Whether a volume has its name from the engine, which makes up 64 digits for one without.
+pub(super) fn is_made_up(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The source of a mount; none for a volume without a name of its own.
 fn source_of(kind: &str, source: &str) -> Option<Value> {
-    let is_made_up = kind == "volume"
-        && source.len() == 64
-        && source.bytes().all(|byte| byte.is_ascii_hexdigit());
     let source = match kind {
-        _ if is_made_up => "",
+        "volume" if is_made_up(source) => "",
         "bind" => without_slash(source),
         _ => source,
     };

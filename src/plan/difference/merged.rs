@@ -113,11 +113,13 @@ fn with_image(wanted: &mut Values, shown: &mut Values, image: &Values) {
         .collect();
     if let Some(Value::Object(mounts)) = shown.get_mut("volumes") {
         mounts.retain(|target, mount| {
-            let is_anonymous =
-                mount.get("type") == Some(&json!("volume")) && mount.get("source").is_none();
-            own.contains(target) || !is_anonymous || !asked.contains(target)
+            own.contains(target) || !is_anonymous(mount) || !asked.contains(target)
         });
     }
+}
+
+fn is_anonymous(mount: &Value) -> bool {
+    mount.get("type") == Some(&json!("volume")) && mount.get("source").is_none()
 }
 
 fn take(wanted: &mut Values, image: &Values, key: &str) {
@@ -141,6 +143,13 @@ fn only_written(wanted: &Values, shown: &mut Values) {
                 is_ours || written.is_some_and(|written| written.contains_key(name))
             });
         }
+    }
+    // The image that it is made of may have asked for the volume.
+    let own = wanted.get("volumes");
+    if let Some(Value::Object(mounts)) = shown.get_mut("volumes") {
+        mounts.retain(|target, mount| {
+            !is_anonymous(mount) || own.is_some_and(|own| own.get(target).is_some())
+        });
     }
     let written = texts(wanted, "expose");
     let mut exposed = texts(shown, "expose");
