@@ -62,10 +62,10 @@ pub async fn everything(
     observed.refused = limits::refused(project, Some(observed.engine.api));
     observed.volumes = volumes;
     let services: Vec<&String> = project.services.keys().collect();
-    observed.wanted = wanted(deployment, project, &services);
+    observed.wanted = wanted(deployment, project, &services, &observed);
     if let Some(set) = &deployment.replica_set {
         let project = standalone::project(deployment);
-        observed.accepted = wanted(deployment, &project, &[&set.service]);
+        observed.accepted = wanted(deployment, &project, &[&set.service], &observed);
     }
     put_files(engine, &mut observed).await?;
     observed.strangers = strangers(engine, project, &observed.containers).await?;
@@ -90,24 +90,30 @@ async fn volumes(
     Ok(volumes.await?.into_iter().collect())
 }
 
-/// What the engine would show of the first container of each of these services. Networks go by their
-/// names.
+/// What the engine would show of each container of these services, those that are to come and those
+/// that are there, by service and number. Networks go by their names.
 fn wanted(
     deployment: &Deployment,
     project: &Project,
     services: &[&String],
-) -> BTreeMap<String, Made> {
+    observed: &Observed,
+) -> BTreeMap<(String, u32), Made> {
     let contents = deployment.known_contents();
     let mut made = BTreeMap::new();
     for service in services {
         let Some(definition) = project.services.get(*service) else {
             continue;
         };
-        let name = project.container_name(service);
-        let of = (name.as_str(), 1);
-        let none = BTreeMap::new();
-        let request = request::of(project, service, definition, of, &none, &contents);
-        made.insert((*service).clone(), engine::wanted(&request));
+        let existing = observed.containers_of(service).into_iter();
+        let mut numbers: BTreeSet<u32> = existing.map(Container::number).collect();
+        numbers.extend(1..=project.scale(service));
+        for number in numbers {
+            let name = project.numbered_name(service, number);
+            let of = (name.as_str(), number);
+            let none = BTreeMap::new();
+            let request = request::of(project, service, definition, of, &none, &contents);
+            made.insert(((*service).clone(), number), engine::wanted(&request));
+        }
     }
     made
 }
@@ -115,7 +121,8 @@ fn wanted(
 /// Looks at the files that were put into containers: the engine's answers do not show them.
 async fn put_files(engine: &impl Engine, observed: &mut Observed) -> Result<(), EngineError> {
     for container in &mut observed.containers {
-        let wanted = observed.wanted.get(&container.service);
+        let key = (container.service.clone(), container.number());
+        let wanted = observed.wanted.get(&key);
         let files = wanted.and_then(|wanted| wanted.0.get("files")?.as_object());
         let Some(files) = files else { continue };
         let mut found = Made::default().0;
@@ -218,10 +225,10 @@ async fn strangers(
     project: &Project,
     ours: &[Container],
 ) -> Result<Vec<Container>, EngineError> {
-    let wanted = project
-        .services
-        .keys()
-        .map(|service| project.container_name(service));
+    let wanted = project.services.keys().flat_map(|service| {
+        let numbers = 1..=project.scale(service);
+        numbers.map(|number| project.numbered_name(service, number))
+    });
     let missing = wanted.filter(|name| !ours.iter().any(|container| container.name == *name));
     let missing: Vec<String> = missing.collect();
     let found = try_join_all(missing.iter().map(|name| engine.container(name))).await?;

@@ -37,11 +37,11 @@ pub struct Observed {
     /// number: names of volumes by path in the container. Known only from an operation that did not
     /// come to its end.
     pub left_behind: BTreeMap<(String, u32), BTreeMap<String, String>>,
-    /// What the engine would show of a container made now, by service.
-    pub wanted: BTreeMap<String, Made>,
+    /// What the engine would show of a container made now, by service and number.
+    pub wanted: BTreeMap<(String, u32), Made>,
     /// The same made from the definitions for other hands, where they differ: a container that Docker
     /// Compose made of those is as good.
-    pub accepted: BTreeMap<String, Made>,
+    pub accepted: BTreeMap<(String, u32), Made>,
     /// Keys of the definitions that this program or this engine cannot carry out.
     pub refused: Vec<Refused>,
     /// Folders the deployment needs.

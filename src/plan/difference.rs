@@ -141,7 +141,8 @@ pub fn causes(
     let mut found = Vec::new();
     let is_same_image = comparison.image(container, observed, &mut found);
     comparison.name(container, &mut found);
-    let Some(wanted) = observed.wanted.get(service) else {
+    let key = (service.to_owned(), container.number());
+    let Some(wanted) = observed.wanted.get(&key) else {
         if !comparison.is_same_hash && found.is_empty() {
             found.push(comparison.difference("definition", None, None, None));
         }
@@ -159,7 +160,7 @@ pub fn causes(
         found
     };
     let mut fields = against(wanted);
-    if let Some(accepted) = observed.accepted.get(service) {
+    if let Some(accepted) = observed.accepted.get(&key) {
         let others = against(accepted);
         if others.len() < fields.len() {
             fields = others;
@@ -453,7 +454,8 @@ fn fillings(
         if !is_current && (is_ours || other.labels.contains_key(labels::INSTANCE)) {
             continue;
         }
-        let wanted = observed.wanted.get(&other.service);
+        let key = (other.service.clone(), other.number());
+        let wanted = observed.wanted.get(&key);
         let is_left_out = |key: &str| wanted.is_some_and(|wanted| !wanted.0.contains_key(key));
         for key in ["cgroup", "ipc", "logging", "runtime", "shm_size", "ulimits"] {
             if is_left_out(key)

@@ -646,3 +646,51 @@ fn what_an_image_brings_is_no_difference() {
     );
     instance.run(&["down"]).succeeded();
 }
+
+#[test]
+fn each_container_of_a_service_is_compared_with_its_own_definition() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let model = instance
+        .run(&["compose", "config", "--format", "json"])
+        .succeeded();
+    let model: serde_json::Value = serde_json::from_str(&model.stdout).unwrap();
+    let image = model["services"]["redis"]["image"].as_str().unwrap();
+    let define = |scale: u32, colour: &str| {
+        let text = format!(
+            "services:\n  worker:\n    image: {image}\n    command: [redis-server, --dir, /tmp, --port, \"7781\"]\n    environment: {{COLOUR: {colour}}}\n    networks: {{default: {{aliases: [crew]}}}}\n    links: [\"redis:cache\"]\n    volumes: [/scratch]\n    secrets: [token]\n    scale: {scale}\nsecrets:\n  token: {{content: abc}}\n"
+        );
+        let file = "config/docker-compose.override.yml";
+        instance.sandbox.write(file, &text);
+    };
+    let workers = || {
+        let mut found = instance.containers();
+        found.retain(|container| container.service == "worker");
+        found.sort_by_key(toolkit::observed::Container::number);
+        found
+    };
+    define(3, "blue");
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+    let first = workers();
+    let numbers = first.iter().map(toolkit::observed::Container::number);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3]);
+
+    // Each new container has the volume of the one with its number.
+    define(3, "red");
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+    let second = workers();
+    assert_eq!(second.len(), 3);
+    for (old, new) in first.iter().zip(&second) {
+        assert_ne!(old.id, new.id);
+        assert_eq!((&old.name, &old.anonymous), (&new.name, &new.anonymous));
+    }
+
+    define(2, "red");
+    instance.run(&["up", "-d"]).succeeded();
+    assert_eq!(instance.plan(), "");
+    assert_eq!(workers(), second[..2]);
+    instance.run(&["down"]).succeeded();
+}
