@@ -219,9 +219,13 @@ impl Comparison<'_> {
                 field: "image".to_owned(),
                 from: Some(old.clone()),
                 to: Some(new.clone()),
-                place: part
-                    .and_then(|part| self.at(&format!("image.{part}")))
-                    .or_else(|| self.at("image")),
+                // A bundled image changes with the program, whatever the configuration says.
+                place: match self.deployment.bundled_images.contains_key(self.service) {
+                    true => None,
+                    false => part
+                        .and_then(|part| self.at(&format!("image.{part}")))
+                        .or_else(|| self.at("image")),
+                },
             });
             return false;
         }

@@ -181,7 +181,7 @@ pub async fn converge(
         (_, true) => Outcome::Ready,
         (_, false) => Outcome::Started,
     };
-    summarise(session, instance, is_unchanged, outcome);
+    summarise(session, instance, is_unchanged, outcome, is_whole);
     Ok(())
 }
 
@@ -213,7 +213,13 @@ enum Outcome {
     Started,
 }
 
-fn summarise(session: &Session, instance: &Instance, unchanged: bool, outcome: Outcome) {
+fn summarise(
+    session: &Session,
+    instance: &Instance,
+    unchanged: bool,
+    outcome: Outcome,
+    is_whole: bool,
+) {
     let deployment = &instance.deployment;
     if session.ui.is_json() {
         let ready = outcome != Outcome::Started;
@@ -225,10 +231,16 @@ fn summarise(session: &Session, instance: &Instance, unchanged: bool, outcome: O
         return;
     }
     let what = match outcome {
-        Outcome::Unchanged => "nothing to do: everything is as configured",
-        Outcome::Ready => "everything is ready",
-        Outcome::Started => "everything is started; `toolkit status` tells when it is ready",
+        Outcome::Unchanged => "nothing to do: all of it is as configured",
+        Outcome::Ready => "all of it is ready",
+        Outcome::Started => "all of it is started; `toolkit status` tells when it is ready",
     };
+    let of = if is_whole {
+        "everything"
+    } else {
+        "what was asked for"
+    };
+    let what = what.replace("all of it", of);
     session
         .ui
         .say(&format!("{} {what}", session.ui.style().done()));
