@@ -98,10 +98,30 @@ pub fn shown_line(texts: &Texts, file: &Path, line: usize) -> Option<String> {
     definition_line(file, line)
 }
 
+/// A line cut behind its key, `…` alone where it does not begin with one: what stands there may be
+/// an argument or a line of a text, and so a secret.
 pub(super) fn masked(line: &str) -> String {
-    match line.find(['=', ':']) {
-        Some(at) => format!("{}…", line.split_at(at + 1).0),
-        None => "…".to_owned(),
+    let is_key = |text: &str| {
+        let allowed = |letter: char| letter.is_alphanumeric() || "_.-".contains(letter);
+        !text.is_empty() && text.chars().all(allowed)
+    };
+    let content = line.trim_start();
+    let content = content.strip_prefix("- ").unwrap_or(content).trim_start();
+    let content = content.strip_prefix("export ").unwrap_or(content);
+    let found = content.split_once(['=', ':']).filter(|(key, rest)| {
+        let separator = content.get(key.len()..).unwrap_or_default();
+        match separator.starts_with(':') {
+            true => rest.is_empty() || rest.starts_with(char::is_whitespace),
+            // Base64 ends like that.
+            false => !matches!(rest.trim_end(), "" | "="),
+        }
+    });
+    match found {
+        Some((key, rest)) if is_key(key.trim_end()) => {
+            let end = line.len() - rest.len();
+            format!("{}…", line.split_at(end).0)
+        }
+        _ => "…".to_owned(),
     }
 }
 
@@ -142,5 +162,29 @@ fn missing_file(root: &Path, name: &str, failure: CommandError) -> CommandError 
             failure.fix("restore it from a backup: it holds the secrets that belong to the data")
         }
         _ => failure.command("toolkit init"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn only_a_key_is_shown_of_a_line() {
+        for (line, shown) in [
+            ("    environment:", "    environment:…"),
+            ("      KEY: s3cret", "      KEY:…"),
+            ("      - KEY=s3cret=1", "      - KEY=…"),
+            ("export KEY=s3cret", "export KEY=…"),
+            ("- redis-server --requirepass s3cret --port=1", "…"),
+            ("        s3cret words: here", "…"),
+            ("        AAs3cret==", "…"),
+            ("        s3cret:x", "…"),
+            ("  'KEY': s3cret", "…"),
+            ("s3cret", "…"),
+            ("", "…"),
+        ] {
+            assert_eq!(masked(line), shown, "{line}");
+        }
     }
 }
