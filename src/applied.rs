@@ -89,16 +89,19 @@ fn file_of(state: &Path) -> PathBuf {
 }
 
 /// What is applied now: the project with the present texts of its instance and the present content
-/// of the files that it mounts.
+/// of the files that it mounts. Of a mounted file that this user may not read nothing is known; a
+/// key that belongs to root is one.
 ///
 /// # Errors
-/// A file is there and cannot be read.
+/// A text of the configuration is there and cannot be read.
 pub fn of(project: &Project, root: &Path, operation: Option<&str>) -> Result<Applied, HostError> {
     let mut files = BTreeMap::new();
     for path in mounted_files(project) {
-        if let Some(found) = host::fingerprint(&path)? {
-            files.insert(path, found.into());
-        }
+        match host::fingerprint(&path) {
+            Ok(Some(found)) => files.insert(path, found.into()),
+            Ok(None) => None,
+            Err(_) => files.insert(path, Fingerprint::unknown()),
+        };
     }
     let now = host::now().truncate_to_second();
     Ok(Applied {
@@ -320,6 +323,30 @@ mod tests {
             );
         }
         assert_eq!((back.files, back.texts), (applied.files, applied.texts));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_unknown_and_differs_from_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody can read a link that leads to itself, not even root.
+        let key = folder.path().join("key.pem");
+        std::os::unix::fs::symlink(&key, &key).unwrap();
+        let text = format!(
+            "services: {{a: {{image: 'x:1', volumes: ['{}:/key.pem:ro']}}}}",
+            key.display()
+        );
+        let project = load::project(&text, "p").unwrap();
+        let applied = of(&project, folder.path(), None).unwrap();
+        assert_eq!(applied.files.get(&key), Some(&Fingerprint::unknown()));
+        save(folder.path(), &applied).unwrap();
+        assert!(is_kept(folder.path(), &applied));
+        std::fs::remove_file(&key).unwrap();
+        std::fs::write(&key, "a").unwrap();
+        let later = of(&project, folder.path(), None).unwrap();
+        let later = later.files.get(&key).unwrap();
+        assert!(later.is_same(&Fingerprint::unknown()));
+        assert!(Fingerprint::unknown().is_same(later));
+        assert_eq!(later.length, 1);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::host;
 /// What a file held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// SHA-256 of its beginning, in hexadecimal digits; see [`host::MOST_HASHED`].
+    /// SHA-256 of its beginning, in hexadecimal digits; see [`host::MOST_HASHED`]. Empty where the
+    /// file could not be read.
     pub sha256: String,
     /// Its length in bytes.
     pub length: u64,
@@ -21,9 +22,22 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Whether the other one is of the same content.
+    /// That of a file which cannot be read.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            sha256: String::new(),
+            length: 0,
+            modified: None,
+        }
+    }
+
+    /// Whether the other one is of the same content, as far as both are known.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
+        if self.sha256.is_empty() || other.sha256.is_empty() {
+            return true;
+        }
         (&self.sha256, self.length) == (&other.sha256, other.length)
     }
 }

@@ -363,7 +363,7 @@ pub async fn carry_out(
         reason: passed.reason.clone(),
     });
     let ignored: Vec<history::Ignored> = ignored.collect();
-    running.finish(session, instance, task.applies, &ignored, outcome)
+    running.finish(session, task.applies, &ignored, outcome)
 }
 
 async fn work(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::instance::Instance;
 use super::{Session, error::CommandError, exit, state_folder, unfinished};
-use crate::applied::{self, AppliedError};
+use crate::applied::{self, Applied, AppliedError};
 use crate::history::{self, Change, HistoryError, Ignored, Record, Step, Who};
 use crate::host;
 use crate::journal::{self, Existing, Held, Journal, Operation, Outcome, Unfinished};
@@ -36,6 +36,8 @@ pub struct Running {
     steps: Vec<Step>,
     changes: Vec<Change>,
     begun: time::OffsetDateTime,
+    /// What is going to be applied: files that are edited meanwhile are not.
+    intended: Result<Applied, CommandError>,
 }
 
 /// Begins an operation, before its first change and with the lock held. `existing` are the
@@ -74,6 +76,9 @@ pub fn begin(
         volumes: held(journal::left_behind(&state)?, existing),
     };
     let is_needed = !plan.is_empty() || journal::unfinished(&state)?.is_some();
+    let by = is_needed.then_some(&*operation.id);
+    let intended = applied::of(&instance.deployment.project, &instance.root, by);
+    let intended = intended.map_err(CommandError::from);
     let (journal, changes) = match is_needed {
         true => {
             let changes = changes(&state, &instance.root)?;
@@ -91,6 +96,7 @@ pub fn begin(
         steps,
         changes,
         begun: host::now(),
+        intended,
     })
 }
 
@@ -123,12 +129,12 @@ impl Running {
     pub fn finish(
         self,
         session: &Session,
-        instance: &Instance,
         applies: Applies,
         ignored: &[Ignored],
         result: Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let kept = self.keep_all(session, instance, applies, ignored, result.as_ref().err());
+        let error = result.as_ref().err();
+        let kept = self.keep_all(session, applies, ignored, error);
         match (result, kept) {
             (Err(error), Err(other)) => Err(error.because(other.failure.message.clone())),
             (Err(error), Ok(())) => Err(error),
@@ -137,9 +143,8 @@ impl Running {
     }
 
     fn keep_all(
-        self,
+        mut self,
         session: &Session,
-        instance: &Instance,
         applies: Applies,
         ignored: &[Ignored],
         error: Option<&CommandError>,
@@ -150,28 +155,34 @@ impl Running {
             Some(_) => Outcome::Failed,
         };
         let is_quiet = self.journal.is_none() && error.is_none();
-        if outcome == Outcome::Done && applies == Applies::Whole {
-            self.keep(instance)?;
-        }
-        if !is_quiet {
+        // What cannot be kept is an error, but the operation is over: what comes after is written
+        // all the same, or each later command would take it for one that was killed.
+        let is_applied = outcome == Outcome::Done && applies == Applies::Whole;
+        let kept = if is_applied { self.keep() } else { Ok(()) };
+        let written = if is_quiet {
+            Ok(())
+        } else {
             let mut record = self.record(session, outcome, error);
             record.ignored = ignored.to_vec();
-            history::record(&self.state, &record)?;
-        }
+            history::record(&self.state, &record).map_err(CommandError::from)
+        };
         // Last, so that whatever a crash leaves undone before is found.
-        if let Some(journal) = self.journal {
-            journal.close(outcome)?;
-        }
-        Ok(())
+        let closed = match self.journal.take() {
+            Some(journal) => journal.close(outcome).map_err(CommandError::from),
+            None => Ok(()),
+        };
+        kept.and(written).and(closed)
     }
 
     /// Keeps the project as applied, unless it is what is kept already.
-    fn keep(&self, instance: &Instance) -> Result<(), CommandError> {
-        let project = &instance.deployment.project;
-        let id = self.journal.is_some().then_some(&*self.operation.id);
-        let now = applied::of(project, &instance.root, id)?;
-        if self.journal.is_some() || !applied::is_kept(&self.state, &now) {
-            applied::save(&self.state, &now)?;
+    fn keep(&mut self) -> Result<(), CommandError> {
+        let now = match &mut self.intended {
+            Ok(now) => now,
+            Err(error) => return Err(error.clone()),
+        };
+        now.at = stamp(host::now());
+        if self.journal.is_some() || !applied::is_kept(&self.state, now) {
+            applied::save(&self.state, now)?;
         }
         Ok(())
     }
