@@ -96,7 +96,8 @@ pub struct Journal {
 
 impl Journal {
     /// Begins an operation. The state folder exists and its lock is held. Where an unfinished
-    /// operation is there, the new one takes its place and inherits what stood before it.
+    /// operation is there, the new one takes its place and inherits what stood before it; so it does
+    /// after one that failed on the same engine, because what stands now may be half of something.
     ///
     /// # Errors
     /// It cannot be written; nothing may be changed then.
@@ -105,6 +106,10 @@ impl Journal {
         if let Some(earlier) = unfinished(state)? {
             operation.before = earlier.operation.before;
             operation.follows = Some(earlier.operation.id);
+        } else if let Some(earlier) = last_failed(state).ok().flatten()
+            && endpoint(&earlier.operation) == endpoint(&operation)
+        {
+            operation.before = earlier.operation.before;
         }
         let first = Record::Begin {
             format: FORMAT,
@@ -172,6 +177,13 @@ pub fn unfinished(state: &Path) -> Result<Option<Unfinished>, JournalError> {
     Ok(found.filter(|found| found.outcome.is_none()))
 }
 
+/// Where an operation has its engine, in the words of its request; `None` where an older program
+/// did not write it.
+#[must_use]
+pub fn endpoint(operation: &Operation) -> Option<&str> {
+    operation.request.get("endpoint")?.as_str()
+}
+
 /// The last operation that ended in order and not well, if nothing came after it.
 ///
 /// # Errors
@@ -182,7 +194,12 @@ pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
         Some(current) => Some(current),
         None => read(&previous(state))?,
     };
-    Ok(found.filter(|found| matches!(&found.outcome, Some(outcome) if *outcome != Outcome::Done)))
+    let failed = [Outcome::Failed, Outcome::Interrupted];
+    Ok(found.filter(|found| {
+        found
+            .outcome
+            .is_some_and(|outcome| failed.contains(&outcome))
+    }))
 }
 
 /// The anonymous volumes that the last operation took from containers and may not have given to new

@@ -75,7 +75,10 @@ pub fn begin(
         follows: None,
         volumes: held(journal::left_behind(&state)?, existing),
     };
-    let is_needed = !plan.is_empty() || journal::unfinished(&state)?.is_some();
+    // One that finds nothing to do ends what failed before: it stands as it should.
+    let is_needed = !plan.is_empty()
+        || journal::unfinished(&state)?.is_some()
+        || matches!(journal::last_failed(&state), Ok(Some(_)));
     let by = is_needed.then_some(&*operation.id);
     let intended = applied::of(&instance.deployment.project, &instance.root, by);
     let intended = intended.map_err(CommandError::from);

@@ -61,6 +61,39 @@ fn one_that_takes_over_inherits_what_stood_before() {
     assert_eq!(unfinished(folder.path()).unwrap(), None);
 }
 
+#[test]
+fn one_after_a_failed_one_inherits_what_stood_before_until_one_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path();
+    let run = |operation: &Operation, outcome: Outcome| {
+        let journal = Journal::begin(state, operation).unwrap();
+        let stood = unfinished(state).unwrap().unwrap().operation.before;
+        journal.close(outcome).unwrap();
+        stood
+    };
+    let half_way = Operation {
+        before: Vec::new(),
+        ..operation("up")
+    };
+    let first = operation("up").before;
+    assert_eq!(run(&operation("up"), Outcome::Failed), first);
+    assert_eq!(run(&half_way, Outcome::Interrupted), first);
+    let back = Operation {
+        command: "rollback".to_owned(),
+        ..half_way.clone()
+    };
+    assert_eq!(run(&back, Outcome::Failed), first);
+    assert_eq!(last_failed(state).unwrap().unwrap().operation.before, first);
+    // What failed elsewhere says nothing about what stands here.
+    let mut elsewhere = half_way.clone();
+    elsewhere.request = json!({ "endpoint": "ssh://b" });
+    assert_eq!(run(&elsewhere, Outcome::Failed), []);
+    assert_eq!(run(&operation("up"), Outcome::Failed), first);
+    assert_eq!(run(&half_way, Outcome::Done), first);
+    assert_eq!(run(&half_way, Outcome::RolledBack), []);
+    assert_eq!(last_failed(state).unwrap(), None);
+}
+
 /// Whatever part of the last record a crash left, the records before it count.
 #[test]
 fn a_torn_record_counts_as_not_written() {
