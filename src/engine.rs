@@ -238,6 +238,19 @@ pub fn wanted(request: &ContainerRequest<'_>) -> Made {
     docker::wanted(request)
 }
 
+/// What the engine will show of a network that is made of a definition, as far as that says it.
+#[must_use]
+pub fn wanted_network(network: &NetworkDefinition) -> Made {
+    docker::wanted_network(network)
+}
+
+/// What the engine will show of a volume that is made of a definition; the driver is empty where that
+/// leaves it to the engine.
+#[must_use]
+pub fn wanted_volume(volume: &Volume) -> ObservedVolume {
+    docker::wanted_volume(volume)
+}
+
 /// A container engine. Every call may be repeated.
 pub trait Engine: Sync {
     /// Where it is, in words for a person.

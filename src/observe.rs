@@ -61,6 +61,12 @@ pub async fn everything(
     observed.images = images.into_iter().collect();
     observed.refused = limits::refused(project, Some(observed.engine.api));
     observed.volumes = volumes;
+    let networks = project.networks.values();
+    let networks = networks.map(|network| (network.name.clone(), engine::wanted_network(network)));
+    observed.wanted_networks = networks.collect();
+    let volumes = project.volumes.values();
+    let volumes = volumes.map(|volume| (volume.name.clone(), engine::wanted_volume(volume)));
+    observed.wanted_volumes = volumes.collect();
     let services: Vec<&String> = project.services.keys().collect();
     observed.wanted = wanted(deployment, project, &services, &observed);
     if let Some(set) = &deployment.replica_set {

@@ -4,6 +4,7 @@
 
 pub mod lack;
 pub mod machine;
+pub mod network;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -42,6 +43,11 @@ pub struct Observed {
     /// The same made from the definitions for other hands, where they differ: a container that Docker
     /// Compose made of those is as good.
     pub accepted: BTreeMap<(String, u32), Made>,
+    /// What the engine would show of a network made now, by its name, as far as its definition says.
+    pub wanted_networks: BTreeMap<String, Made>,
+    /// What the engine would show of a named volume made now, by its name; the driver is empty where
+    /// the definition leaves it to the engine.
+    pub wanted_volumes: BTreeMap<String, Volume>,
     /// Keys of the definitions that this program or this engine cannot carry out.
     pub refused: Vec<Refused>,
     /// Folders the deployment needs.
@@ -278,6 +284,8 @@ pub struct Network {
     pub name: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// What it is made of, as the engine shows it.
+    pub made: Made,
 }
 
 impl Observed {

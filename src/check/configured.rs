@@ -80,6 +80,52 @@ pub(super) fn volumes(view: &View<'_>) -> Looked {
     outcome(findings.collect(), "every external volume exists", "")
 }
 
+/// Networks that exist with another configuration: the engine does not change them.
+pub(super) fn differing_networks(view: &View<'_>) -> Looked {
+    let observed = view.observed()?;
+    let differing = observed.differing_networks(&view.deployment.project);
+    let findings = differing.into_iter().map(|found| {
+        let name = &found.network.name;
+        let respects = found.respects.join(", ");
+        let (fix, command) = if found.is_ours {
+            let fix = "make it and the containers in it anew; data stays";
+            (fix, Some("toolkit down && toolkit up".to_owned()))
+        } else {
+            let fix = "somebody else made it: give it another `name`, or write `external: true`";
+            (fix, None)
+        };
+        Finding {
+            text: format!("network `{name}` is not as its definition says: {respects}"),
+            because: "the engine does not change a network that exists, so the change would not be applied".to_owned(),
+            measured: format!("`{name}` differs in {respects}"),
+            needed: "networks as they are defined".to_owned(),
+            fix: fix.to_owned(),
+            command,
+        }
+    });
+    outcome(findings.collect(), "every network is as it is defined", "")
+}
+
+/// Volumes that exist with another configuration: only who knows their data can make them anew.
+pub(super) fn differing_volumes(view: &View<'_>) -> Looked {
+    let observed = view.observed()?;
+    let differing = observed.differing_volumes(&view.deployment.project);
+    let findings = differing.into_iter().map(|(name, respects)| {
+        let respects = respects.join(", ");
+        Finding {
+            text: format!("volume `{name}` is not as its definition says: {respects}"),
+            because: "the engine does not change a volume that exists, and it is used as it is"
+                .to_owned(),
+            measured: format!("`{name}` differs in {respects}"),
+            needed: "volumes as they are defined".to_owned(),
+            fix: "copy its data, remove it, and let `toolkit up` make it anew; or take the change back"
+                .to_owned(),
+            ..Finding::default()
+        }
+    });
+    outcome(findings.collect(), "every volume is as it is defined", "")
+}
+
 /// Keys that cannot be carried out, and that would change what runs if they were left out.
 pub(super) fn keys(view: &View<'_>) -> Looked {
     let findings = view.observed()?.refused.iter().map(|refused| {

@@ -25,6 +25,8 @@ pub(super) const LOOKS: &[(&str, Look)] = &[
     ("IMAGE_NOT_NAMED", configured::images),
     ("NETWORK_MISSING", configured::networks),
     ("VOLUME_MISSING", configured::volumes),
+    ("NETWORK_DIFFERS", configured::differing_networks),
+    ("VOLUME_DIFFERS", configured::differing_volumes),
     ("KEY_NOT_SUPPORTED", configured::keys),
     ("CONTENT_MISSING", configured::contents),
     ("PORT_TWICE", ports::twice),

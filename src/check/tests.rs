@@ -6,9 +6,13 @@ mod stores;
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::*;
 use crate::compose::Volume;
 use crate::deployment::{self, Context, Definitions};
+use crate::labels;
+use crate::observed;
 use crate::observed::Refused;
 use crate::observed::{
     Container, EngineFacts, FolderState, Image, Network, TakenPort, machine::PathFacts,
@@ -296,11 +300,18 @@ fn an_ignored_check_blocks_nothing_and_is_handed_on() {
     assert_eq!(passed[0].measured, "port 80 twice");
 }
 
+/// Checks of which one hears at every `up`: what they find is about what `up` does.
+const SAID_AT_UP: [&str; 1] = ["VOLUME_DIFFERS"];
+
 #[test]
-fn warnings_are_for_the_doctor() {
+fn other_warnings_are_for_the_doctor() {
     for check in row::load().unwrap().checks {
         let by_doctor_only = check.gates == [Operation::Doctor];
         let is_warning = check.severity != Severity::Block;
+        if SAID_AT_UP.contains(&&*check.id) {
+            assert!(is_warning && !by_doctor_only, "{}", check.id);
+            continue;
+        }
         let engine = check.id == "ENGINE_UNREACHABLE";
         assert_eq!(by_doctor_only, is_warning || engine, "{}", check.id);
     }
@@ -401,6 +412,64 @@ fn parts_of_the_definitions_that_are_not_there() {
     Made::new("").passes("VOLUME_MISSING");
     Made::new("").passes("KEY_NOT_SUPPORTED");
     Made::new("").passes("CONTENT_MISSING");
+}
+
+#[test]
+fn networks_and_volumes_that_exist_with_another_configuration() {
+    let network = |owner: &str, internal: bool| {
+        Made::with("", |made| {
+            let name = "overleaf_default".to_owned();
+            let shown = |internal: bool| {
+                let made = json!({ "driver": "bridge", "internal": internal });
+                observed::Made(made.as_object().unwrap().clone())
+            };
+            let found = Network {
+                id: "1".to_owned(),
+                name: name.clone(),
+                labels: [(labels::PROJECT.to_owned(), owner.to_owned())].into(),
+                made: shown(internal),
+            };
+            let observed = &mut made.observed;
+            observed.networks.insert(name.clone(), vec![found]);
+            observed.wanted_networks.insert(name, shown(true));
+        })
+    };
+    network("overleaf", true).passes("NETWORK_DIFFERS");
+    let finding = network("overleaf", false).fails("NETWORK_DIFFERS");
+    assert!(finding.text.contains("`internal`: false → true"));
+    assert_eq!(
+        finding.command.as_deref(),
+        Some("toolkit down && toolkit up")
+    );
+    let finding = network("other", false).fails("NETWORK_DIFFERS");
+    assert_eq!(finding.command, None, "{}", finding.fix);
+
+    let volume = |password: &str| {
+        Made::with("", |made| {
+            let definition = Volume {
+                name: "tex".to_owned(),
+                ..Volume::default()
+            };
+            let volumes = &mut made.deployment.project.volumes;
+            volumes.insert("tex".to_owned(), definition);
+            let of = |password: &str| observed::Volume {
+                name: "tex".to_owned(),
+                driver: "local".to_owned(),
+                options: [("o".to_owned(), password.to_owned())].into(),
+                ..observed::Volume::default()
+            };
+            let observed = &mut made.observed;
+            let found = Some(of("password=hunter2"));
+            observed.volumes.insert("tex".to_owned(), found);
+            observed
+                .wanted_volumes
+                .insert("tex".to_owned(), of(password));
+        })
+    };
+    volume("password=hunter2").passes("VOLUME_DIFFERS");
+    let finding = volume("password=hunter3").fails("VOLUME_DIFFERS");
+    assert!(finding.text.contains("`driver_opts.o`"), "{finding:?}");
+    assert!(!format!("{finding:?}").contains("hunter"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod events;
 mod failure;
 mod files;
 mod forward;
+mod ground;
 mod host;
 mod normal;
 
@@ -169,6 +170,16 @@ fn filter(key: &str, value: String) -> HashMap<String, Vec<String>> {
 /// What an engine will show of a container made of a request.
 pub(super) fn wanted(request: &ContainerRequest<'_>) -> Made {
     normal::of_request(request)
+}
+
+/// What an engine will show of a network made of a definition.
+pub(super) fn wanted_network(network: &NetworkDefinition) -> Made {
+    ground::wanted_network(network)
+}
+
+/// What an engine will show of a volume made of a definition.
+pub(super) fn wanted_volume(volume: &VolumeDefinition) -> Volume {
+    ground::wanted_volume(volume)
 }
 
 impl Engine for DockerEngine {

@@ -251,6 +251,7 @@ impl Engine for MemoryEngine {
             id: id.clone(),
             name,
             labels,
+            made: super::wanted_network(network),
         });
         Ok(id)
     }
@@ -276,7 +277,7 @@ impl Engine for MemoryEngine {
             name: volume.name.clone(),
             driver: text("driver").unwrap_or("local").to_owned(),
             labels: labels.clone(),
-            options: BTreeMap::new(),
+            options: super::wanted_volume(volume).options,
         };
         world.volumes.entry(volume.name.clone()).or_insert(made);
         Ok(())

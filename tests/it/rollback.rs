@@ -68,6 +68,7 @@ fn observed(containers: Vec<Container>) -> Observed {
         id: "n".to_owned(),
         name: "p_default".to_owned(),
         labels: BTreeMap::from([(labels::PROJECT.to_owned(), "p".to_owned())]),
+        ..Network::default()
     };
     Observed {
         containers,

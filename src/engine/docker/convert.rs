@@ -11,7 +11,7 @@ use bollard::models::{
 };
 
 use super::host::{self, Reader};
-use super::normal;
+use super::{ground, normal};
 use crate::compose::{self, Healthcheck, MountSource};
 use crate::engine::{ContainerRequest, NetworkPlace, PortHolder};
 use crate::labels;
@@ -193,6 +193,7 @@ pub(super) fn port_holders(summary: ContainerSummary) -> Vec<PortHolder> {
 
 pub(super) fn network(model: NetworkModel) -> Network {
     Network {
+        made: ground::of_network(&model),
         id: model.id.unwrap_or_default(),
         name: model.name.unwrap_or_default(),
         labels: model.labels.unwrap_or_default().into_iter().collect(),

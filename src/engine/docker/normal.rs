@@ -172,14 +172,14 @@ pub(super) fn of_image(config: Option<&ImageConfig>) -> Made {
     Made(made)
 }
 
-fn object(model: &impl Serialize) -> Values {
+pub(super) fn object(model: &impl Serialize) -> Values {
     match serde_json::to_value(model) {
         Ok(Value::Object(map)) => map,
         _ => Values::new(),
     }
 }
 
-fn text<'a>(map: &'a Values, key: &str) -> &'a str {
+pub(super) fn text<'a>(map: &'a Values, key: &str) -> &'a str {
     map.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -199,7 +199,7 @@ fn names(value: Option<&Value>) -> Vec<String> {
 }
 
 /// A value without everything that says nothing; `None` when nothing is left.
-fn pruned(value: &Value) -> Option<Value> {
+pub(super) fn pruned(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(false) => None,
         Value::String(text) => (!text.is_empty()).then(|| value.clone()),
@@ -220,13 +220,13 @@ fn pruned(value: &Value) -> Option<Value> {
     }
 }
 
-fn insert(made: &mut Values, key: &str, value: Option<Value>) {
+pub(super) fn insert(made: &mut Values, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         made.insert(key.to_owned(), value);
     }
 }
 
-fn sorted(map: impl Iterator<Item = (String, Value)>) -> Option<Value> {
+pub(super) fn sorted(map: impl Iterator<Item = (String, Value)>) -> Option<Value> {
     let mut entries: Vec<(String, Value)> = map.collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     (!entries.is_empty()).then(|| Value::Object(entries.into_iter().collect()))
