@@ -33,6 +33,7 @@ pub(super) const LOOKS: &[(&str, Look)] = &[
     ("PORT_TAKEN", ports::taken),
     ("MOUNTED_FILE", paths::mounted_files),
     ("DATA_PATH_NOT_A_FOLDER", paths::not_a_folder),
+    ("DATA_FOLDER_VANISHED", paths::vanished),
     ("DATA_PATH_UNREADABLE", paths::unreadable),
     ("DATA_PATH_OVERLAP", paths::overlap),
     ("DATA_PATH_READ_ONLY", paths::read_only),

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::{Finding, Looked, View, engine, not_checked, not_needed, outcome};
 use crate::compose::MountSource;
 use crate::deployment::Folder;
+use crate::observed::Container;
+use crate::observed::ContainerState;
 use crate::observed::FolderState;
 use crate::observed::machine::PathFacts;
 
@@ -81,6 +85,41 @@ pub(super) fn not_a_folder(view: &View<'_>) -> Looked {
         ..Finding::default()
     });
     outcome(findings.collect(), "folders, or nothing yet", "")
+}
+
+/// Folders that are gone while a container has them mounted: the disk is missing rather than the data.
+pub(super) fn vanished(view: &View<'_>) -> Looked {
+    let observed = view.observed()?;
+    let folders = states(view, &view.deployment.folders)?.into_iter();
+    let missing = folders.filter(|(_, state)| **state == FolderState::Missing);
+    let findings = missing.filter_map(|(folder, _)| {
+        let mut containers = observed.containers.iter();
+        let user = containers.find(|found| has_used(found, &folder.path))?;
+        let path = shown(&folder.path);
+        Some(Finding {
+            text: format!("{path} is gone, and the container `{}` has used it", user.name),
+            because: "its disk may not be mounted; an empty folder in its place would be a site without data".to_owned(),
+            measured: format!("{path} does not exist"),
+            needed: "the folder with its data".to_owned(),
+            fix: format!(
+                "mount its disk, bring it back, or mend {}; to begin anew without it, run `toolkit down` first",
+                folder.setting
+            ),
+            ..Finding::default()
+        })
+    });
+    outcome(findings.collect(), "no folder in use is gone", "")
+}
+
+/// Whether a container that was started once mounts a folder.
+fn has_used(container: &Container, folder: &Path) -> bool {
+    let mounts = container.made.0.get("volumes").and_then(Value::as_object);
+    let mut mounts = mounts.into_iter().flat_map(serde_json::Map::values);
+    let is_it = |mount: &Value| {
+        let text = |key: &str| mount.get(key).and_then(Value::as_str);
+        text("type") == Some("bind") && text("source").map(Path::new) == Some(folder)
+    };
+    container.state != ContainerState::Created && mounts.any(is_it)
 }
 
 pub(super) fn unreadable(view: &View<'_>) -> Looked {

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::{Made, two_on_one_port};
-use crate::observed::FolderState;
 use crate::observed::machine::PathFacts;
+use crate::observed::{self, Container, ContainerState, FolderState};
 
 const MONGO: &str = "/srv/data/mongo";
 const OVERLEAF: &str = "/srv/data/overleaf";
@@ -32,6 +34,34 @@ fn files_of_the_proxy() {
         made.fails("MOUNTED_FILE");
     }
     Made::new("").skips("MOUNTED_FILE");
+}
+
+#[test]
+fn a_folder_that_a_container_has_used_does_not_vanish() {
+    let gone = |found: ContainerState, source: &str| {
+        let mut made = state(FolderState::Missing);
+        let mount = json!({ "volumes": { "/data/db": { "type": "bind", "source": source } } });
+        made.observed.containers.push(Container {
+            name: "mongo".to_owned(),
+            service: "mongo".to_owned(),
+            state: found,
+            made: observed::Made(mount.as_object().unwrap().clone()),
+            ..Container::default()
+        });
+        made
+    };
+    let stopped = ContainerState::Exited { exit_code: 0 };
+    for used in [ContainerState::Running, stopped] {
+        let finding = gone(used, MONGO).fails("DATA_FOLDER_VANISHED");
+        assert!(finding.text.contains("`mongo`"), "{}", finding.text);
+    }
+    gone(ContainerState::Created, MONGO).passes("DATA_FOLDER_VANISHED");
+    gone(stopped, "/srv/elsewhere").passes("DATA_FOLDER_VANISHED");
+    state(FolderState::Missing).passes("DATA_FOLDER_VANISHED");
+    let mut there = gone(stopped, MONGO);
+    let folders = &mut there.observed.folders;
+    folders.insert(MONGO.into(), FolderState::Present);
+    there.passes("DATA_FOLDER_VANISHED");
 }
 
 #[test]
