@@ -18,6 +18,8 @@ pub mod row;
 mod space;
 mod stores;
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
 use crate::deployment::Deployment;
@@ -246,6 +248,26 @@ pub fn run<'a>(
         }
     }
     Ok(checked)
+}
+
+/// What was observed, as far as it is in the way of these services: ports and images of others do not
+/// count, and a port that an orphan holds does not where orphans are removed.
+#[must_use]
+pub fn concerning(
+    observed: &Observed,
+    deployment: &Deployment,
+    services: &BTreeSet<&str>,
+    removes_orphans: bool,
+) -> Observed {
+    let mut seen = observed.clone();
+    seen.taken_ports.retain(|taken| {
+        services.contains(taken.service.as_str()) && !(taken.by_orphan && removes_orphans)
+    });
+    let all = deployment.project.services.iter();
+    let used = all.filter(|(name, _)| services.contains(name.as_str()));
+    let used: BTreeSet<&String> = used.map(|(_, service)| &service.image).collect();
+    seen.images.retain(|reference, _| used.contains(reference));
+    seen
 }
 
 /// The failing checks among these that were passed, once for each finding.

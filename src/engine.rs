@@ -142,6 +142,8 @@ pub struct PortHolder {
     pub host_ip: String,
     /// Port on the host.
     pub port: u16,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
 }
 
 /// What the engine did not do.

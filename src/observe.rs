@@ -277,50 +277,52 @@ async fn taken_ports(
         return Ok(Vec::new());
     }
     let holders = engine.published_ports().await?;
-    let is_service = |container: &&Container| project.services.contains_key(&container.service);
-    let names: Vec<String> = ours
-        .iter()
-        .filter(is_service)
-        .map(|container| container.name.clone())
-        .collect();
     let mut taken = Vec::new();
     for (service, host_ip, port) in wanted {
-        if let Some(holder) = holder(&holders, &names, &host_ip, port, is_here) {
+        let found = match container_holder(&holders, &host_ip, port) {
+            Some(held) => {
+                let found = ours.iter().find(|found| found.name == held.container);
+                // A container of a service of the project makes way within the plan.
+                if found.is_some_and(|found| project.services.contains_key(&found.service)) {
+                    continue;
+                }
+                let holder = format!("container `{}`", held.container);
+                Some((holder, found.is_some()))
+            }
+            // The sockets of this machine tell nothing about those of another.
+            None if !is_here => None,
+            None => process_holder(&host_ip, port).map(|holder| (holder, false)),
+        };
+        if let Some((holder, by_orphan)) = found {
             taken.push(TakenPort {
                 service,
                 host_ip,
                 port,
                 holder,
+                by_orphan,
             });
         }
     }
     Ok(taken)
 }
 
-/// Who holds a port, in words; `None` when it is free, or when a container of a service of the
-/// project holds it, which then makes way within the plan.
-fn holder(
-    holders: &[PortHolder],
-    ours: &[String],
+/// The container that publishes a TCP port of an address.
+fn container_holder<'a>(
+    holders: &'a [PortHolder],
     host_ip: &str,
     port: u16,
-    is_here: bool,
-) -> Option<String> {
+) -> Option<&'a PortHolder> {
     let overlaps = |other: &str| {
         let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
         is_all(host_ip) || is_all(other) || host_ip == other
     };
-    if let Some(found) = holders
+    holders
         .iter()
-        .find(|held| held.port == port && overlaps(&held.host_ip))
-    {
-        let is_ours = ours.contains(&found.container);
-        return (!is_ours).then(|| format!("container `{}`", found.container));
-    }
-    // The sockets of this machine tell nothing about those of another.
-    if !is_here {
-        return None;
-    }
+        .find(|held| held.port == port && held.protocol == "tcp" && overlaps(&held.host_ip))
+}
+
+/// The process of this machine that listens on a TCP port, in words; `None` when it is free.
+fn process_holder(host_ip: &str, port: u16) -> Option<String> {
     let address: Option<IpAddr> = host_ip.parse().ok();
     if host::ports::is_free(address, port) {
         return None;
@@ -355,6 +357,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::compose::load;
+    use crate::engine::memory::MemoryEngine;
 
     #[test]
     fn a_volume_of_another_container_is_not_ones_own() {
@@ -382,5 +386,49 @@ mod tests {
         assert_eq!(left[0], owner);
         assert_eq!(left[1].anonymous, own.anonymous);
         assert!(left[2].anonymous.is_empty());
+    }
+
+    /// The service `old` holds port 8080 and is not configured any more.
+    async fn taken_beside(old: &str) -> Vec<TakenPort> {
+        let engine = MemoryEngine::new(&["i"], &[]);
+        let text = format!("services:\n  old: {{image: i, ports: [\"{old}\"]}}\n");
+        let before = load::project(&text, "p").unwrap();
+        let definition = &before.services["old"];
+        let none = BTreeMap::new();
+        let mut request = request::of(
+            &before,
+            "old",
+            definition,
+            ("p-old-1", 1),
+            &none,
+            &none_put(),
+        );
+        request.networks.clear();
+        engine.create_container(&request).await.unwrap();
+        engine.start_container("p-old-1").await.unwrap();
+        let ours = engine.project_containers("p").await.unwrap();
+        assert_eq!(ours.len(), 1);
+        let text = "services:\n  new: {image: i, ports: [\"8080:80\"]}\n";
+        let after = load::project(text, "p").unwrap();
+        taken_ports(&engine, &after, &ours, false).await.unwrap()
+    }
+
+    fn none_put() -> BTreeMap<String, crate::secret::Secret> {
+        BTreeMap::new()
+    }
+
+    #[tokio::test]
+    async fn an_orphan_that_holds_a_port_is_known_as_one() {
+        let taken = taken_beside("8080:80").await;
+        let [taken] = taken.as_slice() else {
+            panic!("{taken:?}")
+        };
+        assert!(taken.by_orphan);
+        assert_eq!(taken.holder, "container `p-old-1`");
+    }
+
+    #[tokio::test]
+    async fn another_protocol_takes_no_port() {
+        assert_eq!(taken_beside("8080:80/udp").await, []);
     }
 }

@@ -357,6 +357,8 @@ pub struct TakenPort {
     pub port: u16,
     /// Who holds it, in words for a person: "container `x`", "process `nginx` (pid 812)".
     pub holder: String,
+    /// Whether that is a container of the project whose service is not configured any more.
+    pub by_orphan: bool,
 }
 
 /// How a service answered its probe.

@@ -44,13 +44,21 @@ pub(super) fn taken(view: &View<'_>) -> Looked {
         } else {
             "OVERLEAF_PORT"
         };
+        let (fix, command) = if taken.by_orphan {
+            let fix = "remove it: its service is not configured any more";
+            let command = "toolkit up --remove-orphans";
+            (fix.to_owned(), Some(command.to_owned()))
+        } else {
+            let fix = format!("stop that, or set {setting} in config/overleaf.rc to a free port");
+            (fix, None)
+        };
         Finding {
             text: format!("{address} is taken, and `{}` publishes it", taken.service),
             because: format!("{} holds it", taken.holder),
             measured: format!("{address}: {}", taken.holder),
             needed: format!("{address} free"),
-            fix: format!("stop that, or set {setting} in config/overleaf.rc to a free port"),
-            ..Finding::default()
+            fix,
+            command,
         }
     });
     let measured = match &view.machine.elsewhere {

@@ -483,10 +483,47 @@ fn ports() {
             host_ip: "127.0.0.1".to_owned(),
             port: 80,
             holder: "process `nginx` (pid 1)".to_owned(),
+            by_orphan: false,
         });
     });
     let finding = made.fails("PORT_TAKEN");
     assert!(finding.measured.contains("process `nginx` (pid 1)"));
     assert!(finding.fix.contains("OVERLEAF_PORT"));
     Made::new("").passes("PORT_TAKEN");
+}
+
+#[test]
+fn ports_and_images_count_for_the_services_that_an_up_is_about() {
+    let mut made = Made::with("", |made| {
+        for (service, by_orphan) in [("sharelatex", true), ("redis", false)] {
+            made.observed.taken_ports.push(TakenPort {
+                service: service.to_owned(),
+                host_ip: String::new(),
+                port: 80,
+                holder: "container `old`".to_owned(),
+                by_orphan,
+            });
+        }
+        for image in made.observed.images.values_mut().flatten() {
+            image.architecture = "s390x".to_owned();
+        }
+    });
+    let finding = made.fails("PORT_TAKEN");
+    let command = finding.command.as_deref();
+    assert_eq!(command, Some("toolkit up --remove-orphans"));
+    let all = made.observed.clone();
+    let mut about = |services: &[&str], removes_orphans: bool| {
+        let services = services.iter().copied().collect();
+        made.observed = concerning(&all, &made.deployment, &services, removes_orphans);
+        let is_taken = matches!(made.run("PORT_TAKEN"), Outcome::Failed(_));
+        let Outcome::Failed(images) = made.run("IMAGE_ARCHITECTURE") else {
+            return (is_taken, 0);
+        };
+        (is_taken, images.len())
+    };
+    assert_eq!(about(&["sharelatex"], false), (true, 1));
+    assert_eq!(about(&["sharelatex"], true), (false, 1));
+    assert_eq!(about(&["sharelatex", "redis"], true), (true, 2));
+    assert_eq!(about(&["mongo"], false), (false, 1));
+    assert_eq!(about(&[], false), (false, 0));
 }

@@ -7,6 +7,7 @@ use crate::check::{self, IgnoreError, Ignored, Ignores, World};
 use crate::observe::machine::{self, Thoroughness};
 use crate::observed::Observed;
 use crate::observed::machine::MachineFacts;
+use crate::plan::{self, UpRequest};
 
 /// What `--ignore` and `--reason` ask for.
 ///
@@ -36,6 +37,8 @@ pub fn ignores(ids: &[String], reason: Option<&str>) -> Result<Ignores, CommandE
 /// the failing checks that the operator passes with `--ignore`, for the history; they are said on
 /// stderr. Reads only.
 ///
+/// `request` is what an `up` is about: ports and images of other services do not stand in its way.
+///
 /// # Errors
 /// A check fails (exit code 6).
 pub async fn gate(
@@ -43,8 +46,14 @@ pub async fn gate(
     instance: &Instance,
     observed: &Observed,
     operation: Operation,
+    request: Option<&UpRequest>,
 ) -> Result<Vec<Ignored>, CommandError> {
     let deployment = &instance.deployment;
+    let concerning = request.map(|request| {
+        let chosen = plan::chosen(deployment, request);
+        check::concerning(observed, deployment, &chosen, request.remove_orphans)
+    });
+    let observed = concerning.as_ref().unwrap_or(observed);
     let machine = machine::facts(deployment, Some(observed), Thoroughness::Needed).await;
     let registry = row::load().map_err(check::CheckError::from)?;
     let world = World {

@@ -183,6 +183,7 @@ impl Engine for MemoryEngine {
                 project: stored.container.project.clone(),
                 host_ip: port.host_ip.clone(),
                 port: port.host_port,
+                protocol: port.protocol.clone(),
             })
         });
         Ok(holders.collect())

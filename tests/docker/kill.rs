@@ -122,7 +122,7 @@ impl Witness {
                 "Healthcheck": { "Test": ["NONE"] },
                 "HostConfig": {
                     "NetworkMode": name,
-                    "Mounts": [{ "Type": "volume", "Source": name, "Target": "/data" }],
+                    "Mounts": [{ "Type": "volume", "Source": name, "Target": "/witness" }],
                 },
             });
             let path = format!("/containers/create?name={container}");

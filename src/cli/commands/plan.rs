@@ -41,7 +41,14 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     definitions::say_not_applied(session, &instance);
     let engine = instance::engine(session, &instance.root).await?;
     let observed = instance::observe(&engine, &instance).await?;
-    preflight::gate(session, &instance, &observed, Operation::Plan).await?;
+    preflight::gate(
+        session,
+        &instance,
+        &observed,
+        Operation::Plan,
+        Some(&request),
+    )
+    .await?;
     instance::may_pull(deployment, &observed, &request)?;
     let plan = plan::whole(deployment, &observed, &request);
     let chosen = plan::chosen(deployment, &request);

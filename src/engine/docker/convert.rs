@@ -7,7 +7,8 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
     EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Ipam,
     IpamConfig, Mount, MountType, Network as NetworkModel, NetworkCreateRequest, NetworkingConfig,
-    PortBinding, SystemInfo, SystemVersion, Volume as VolumeModel, VolumeCreateRequest,
+    PortBinding, PortSummaryTypeEnum, SystemInfo, SystemVersion, Volume as VolumeModel,
+    VolumeCreateRequest,
 };
 
 use super::host::{self, Reader};
@@ -186,6 +187,11 @@ pub(super) fn port_holders(summary: ContainerSummary) -> Vec<PortHolder> {
                 project: project.clone(),
                 host_ip: port.ip.unwrap_or_default(),
                 port: port.public_port?,
+                protocol: match port.typ {
+                    Some(PortSummaryTypeEnum::UDP) => "udp".to_owned(),
+                    Some(PortSummaryTypeEnum::SCTP) => "sctp".to_owned(),
+                    _ => "tcp".to_owned(),
+                },
             })
         })
         .collect()
