@@ -394,27 +394,16 @@ mod tests {
         let text = format!("services:\n  old: {{image: i, ports: [\"{old}\"]}}\n");
         let before = load::project(&text, "p").unwrap();
         let definition = &before.services["old"];
-        let none = BTreeMap::new();
-        let mut request = request::of(
-            &before,
-            "old",
-            definition,
-            ("p-old-1", 1),
-            &none,
-            &none_put(),
-        );
+        let (none, contents) = (BTreeMap::new(), BTreeMap::new());
+        let mut request = request::of(&before, "old", definition, ("p-old-1", 1), &none, &contents);
         request.networks.clear();
         engine.create_container(&request).await.unwrap();
-        engine.start_container("p-old-1").await.unwrap();
+        engine.start("p-old-1").await.unwrap();
         let ours = engine.project_containers("p").await.unwrap();
         assert_eq!(ours.len(), 1);
         let text = "services:\n  new: {image: i, ports: [\"8080:80\"]}\n";
         let after = load::project(text, "p").unwrap();
         taken_ports(&engine, &after, &ours, false).await.unwrap()
-    }
-
-    fn none_put() -> BTreeMap<String, crate::secret::Secret> {
-        BTreeMap::new()
     }
 
     #[tokio::test]
