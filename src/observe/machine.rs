@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::Value;
 
 use super::mongo_data;
 use crate::compose::Project;
@@ -31,6 +32,13 @@ const STORE_DEADLINE: Duration = Duration::from_secs(4);
 
 /// The service that uses the stores.
 const APPLICATION: &str = "sharelatex";
+
+/// Names that engines give to the machine, inside containers.
+const OF_ENGINES: [&str; 3] = [
+    "host.docker.internal",
+    "gateway.docker.internal",
+    "host.containers.internal",
+];
 
 /// How much is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,12 +169,37 @@ fn is_service(project: &Project, host: &str) -> bool {
     project.services.iter().any(is_named)
 }
 
+/// Whether a host name means something else inside the application's container than it does here.
+fn is_of_container(application: &Service, host: &str) -> bool {
+    let extra = application
+        .rest
+        .get("extra_hosts")
+        .and_then(Value::as_array);
+    let mut extra = extra.into_iter().flatten().filter_map(Value::as_str);
+    let is_added = extra.any(|line| line.split('=').next() == Some(host));
+    let mode = application.rest.get("network_mode").and_then(Value::as_str);
+    let is_own = host == "localhost" && mode != Some("host");
+    is_added || is_own || OF_ENGINES.contains(&host)
+}
+
 /// Whether a store can be asked from here: `Ok` with its place, else what came of it.
-async fn reach<T>(hosts: &[(String, u16)], is_here: bool) -> Result<String, Asked<T>> {
+async fn reach<T>(
+    project: &Project,
+    hosts: &[(String, u16)],
+    is_here: bool,
+) -> Result<String, Asked<T>> {
     let places = hosts.iter().map(|(host, port)| format!("{host}:{port}"));
     let at = places.collect::<Vec<_>>().join(",");
     if !is_here {
         let because = format!("`{at}` is to be reached from the engine's machine, not from here");
+        return Err(Asked::NotAsked { because });
+    }
+    let application = project.services.get(APPLICATION);
+    let is_inner = |(host, _): &(String, u16)| {
+        application.is_some_and(|application| is_of_container(application, host))
+    };
+    if hosts.iter().any(is_inner) {
+        let because = format!("`{at}` means something inside the container only");
         return Err(Asked::NotAsked { because });
     }
     let attempts = hosts
@@ -176,10 +209,7 @@ async fn reach<T>(hosts: &[(String, u16)], is_here: bool) -> Result<String, Aske
     if outcomes.iter().any(Result::is_ok) {
         return Ok(at);
     }
-    let is_inner = |(host, outcome): (&(String, u16), &Result<(), Unreached>)| {
-        outcome == &Err(Unreached::Nameless) && !host.0.contains('.')
-    };
-    if hosts.iter().zip(&outcomes).all(is_inner) {
+    if outcomes.contains(&Err(Unreached::Nameless)) {
         let because = format!("`{at}` is no name here; it may be one in a network of the engine");
         return Err(Asked::NotAsked { because });
     }
@@ -212,7 +242,7 @@ async fn mongo(
     if is_service(&deployment.project, host) {
         return running_mongo(deployment, observed, thoroughness).await;
     }
-    let at = match reach(&hosts, is_here).await {
+    let at = match reach(&deployment.project, &hosts, is_here).await {
         Ok(at) => at,
         Err(outcome) => return outcome,
     };
@@ -302,7 +332,7 @@ async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
     if variable(deployment, "REDIS_TLS") == Some("true") {
         return not_asked("it is asked over TLS, which this check does not speak");
     }
-    let at = match reach(&[(host.to_owned(), port)], is_here).await {
+    let at = match reach(&deployment.project, &[(host.to_owned(), port)], is_here).await {
         Ok(at) => at,
         Err(outcome) => return outcome,
     };
@@ -370,5 +400,36 @@ mod tests {
         let below = path(&folder.path().join("a/b"));
         assert!(!below.exists && below.ownership.is_none());
         assert_eq!(below.total_bytes, found.total_bytes);
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_name_is_known_in_the_container_only_is_not_asked() {
+        let text = "services:\n  sharelatex: {image: i, extra_hosts: [\"db.example=192.0.2.1\"]}\n";
+        let mut project = crate::compose::load::project(text, "p").unwrap();
+        // Nobody listens there, which is an answer.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        for host in [
+            "db.example",
+            "host.docker.internal",
+            "localhost",
+            "no-such-name.invalid",
+        ] {
+            let hosts = [(host.to_owned(), port)];
+            let asked: Result<String, Asked<()>> = reach(&project, &hosts, true).await;
+            let is_unasked = matches!(asked, Err(Asked::NotAsked { .. }));
+            assert!(is_unasked, "{host}: {asked:?}");
+        }
+        let silent = async |project: &Project, host: &str| {
+            let hosts = [(host.to_owned(), port)];
+            let asked: Result<String, Asked<()>> = reach(project, &hosts, true).await;
+            matches!(asked, Err(Asked::Silent { .. }))
+        };
+        assert!(silent(&project, "127.0.0.1").await);
+        let application = project.services.get_mut(APPLICATION).unwrap();
+        let mode = ("network_mode".to_owned(), Value::from("host"));
+        application.rest.extend([mode]);
+        assert!(silent(&project, "localhost").await);
     }
 }
