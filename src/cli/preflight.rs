@@ -4,6 +4,7 @@
 use super::{Session, error, error::CommandError, exit, instance::Instance};
 use crate::check::row::{self, Operation, Severity};
 use crate::check::{self, IgnoreError, Ignored, Ignores, World};
+use crate::engine::Engine;
 use crate::observe::machine::{self, Thoroughness};
 use crate::observed::Observed;
 use crate::observed::machine::MachineFacts;
@@ -44,6 +45,7 @@ pub fn ignores(ids: &[String], reason: Option<&str>) -> Result<Ignores, CommandE
 pub async fn gate(
     session: &Session,
     instance: &Instance,
+    engine: &impl Engine,
     observed: &Observed,
     operation: Operation,
     request: Option<&UpRequest>,
@@ -54,7 +56,13 @@ pub async fn gate(
         check::concerning(observed, deployment, &chosen, request.remove_orphans)
     });
     let observed = concerning.as_ref().unwrap_or(observed);
-    let machine = machine::facts(deployment, Some(observed), Thoroughness::Needed).await;
+    let machine = machine::facts(
+        Some(engine),
+        deployment,
+        Some(observed),
+        Thoroughness::Needed,
+    )
+    .await;
     let registry = row::load().map_err(check::CheckError::from)?;
     let world = World {
         deployment,

@@ -2,7 +2,7 @@
 //! only.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::compose::Project;
 use crate::compose::Service;
 use crate::deployment::Deployment;
 use crate::deployment::Probe;
+use crate::engine::Engine;
 use crate::host;
 use crate::observed::Container;
 use crate::observed::EngineFacts;
@@ -25,6 +26,7 @@ use crate::observed::machine::PathFacts;
 use crate::observed::machine::RedisFacts;
 use crate::probe::store;
 use crate::probe::store::Unreached;
+use crate::probe::way;
 use crate::secret::Secret;
 
 /// How long a store may take to answer.
@@ -52,19 +54,20 @@ pub enum Thoroughness {
 
 /// The facts of this machine. Without an observed engine those about it are left out.
 pub async fn facts(
+    engine: Option<&impl Engine>,
     deployment: &Deployment,
     observed: Option<&Observed>,
     thoroughness: Thoroughness,
 ) -> MachineFacts {
-    let engine = observed.map(|observed| &observed.engine);
-    let elsewhere = engine.and_then(elsewhere);
+    let about = observed.map(|observed| &observed.engine);
+    let elsewhere = about.and_then(elsewhere);
     let is_here = elsewhere.is_none();
     let mongo_data = deployment
         .folders
         .iter()
         .find(|folder| folder.setting == "MONGO_DATA_PATH");
     let (mongo, redis) = futures_util::join!(
-        mongo(deployment, observed, thoroughness, is_here),
+        mongo(engine, deployment, observed, thoroughness, is_here),
         redis(deployment, is_here)
     );
     let folders = deployment.folders.iter().chain(&deployment.files);
@@ -73,7 +76,7 @@ pub async fn facts(
         paths: folders
             .map(|folder| (folder.path.clone(), path(&folder.path)))
             .collect(),
-        engine_root: engine
+        engine_root: about
             .and_then(|engine| engine.root_folder.as_deref())
             .filter(|_| is_here)
             .map(path),
@@ -222,6 +225,7 @@ async fn reach<T>(
 }
 
 async fn mongo(
+    engine: Option<&impl Engine>,
     deployment: &Deployment,
     observed: Option<&Observed>,
     thoroughness: Thoroughness,
@@ -240,7 +244,7 @@ async fn mongo(
         return Asked::NotAsked { because };
     };
     if is_service(&deployment.project, host) {
-        return running_mongo(deployment, observed, thoroughness).await;
+        return running_mongo(engine, deployment, observed, thoroughness).await;
     }
     let at = match reach(&deployment.project, &hosts, is_here).await {
         Ok(at) => at,
@@ -262,6 +266,7 @@ fn answered<T>(at: String, is_external: bool, answer: Result<T, String>) -> Aske
 
 /// Asks the project's own mongo, when it runs and is a real one.
 async fn running_mongo(
+    engine: Option<&impl Engine>,
     deployment: &Deployment,
     observed: Option<&Observed>,
     thoroughness: Thoroughness,
@@ -272,7 +277,7 @@ async fn running_mongo(
     if !deployment.bundled_images.is_empty() {
         return not_asked("the bundled mongo has no versions to keep to");
     }
-    let Some(observed) = observed else {
+    let (Some(engine), Some(observed)) = (engine, observed) else {
         return not_asked("the engine cannot be asked");
     };
     let changes = |service: &str| {
@@ -286,23 +291,30 @@ async fn running_mongo(
         return not_asked("nothing about it changes");
     }
     let container = observed.container("mongo");
-    let address = container
-        .filter(|found| found.state.is_running())
-        .and_then(Container::address);
-    let Some(address) = address else {
+    let Some(container) = container.filter(|found| found.state.is_running()) else {
         return not_asked("mongo does not run");
     };
     let port = match deployment.probes.get("mongo") {
         Some(Probe::Mongo { port, .. }) => *port,
         _ => return not_asked("mongo has no probe"),
     };
-    let address = SocketAddr::new(address, port);
-    match store::mongo_at(address, STORE_DEADLINE).await {
-        Ok(facts) => answered("mongo".to_owned(), false, Ok(facts)),
-        // An address inside the engine's network need not be reachable from here.
-        Err(because) => Asked::NotAsked {
-            because: format!("mongo gives no answer: {because}"),
-        },
+    ask_container(engine, container, port).await
+}
+
+/// Asks the mongo in a container, by the way that leads there.
+async fn ask_container(
+    engine: &impl Engine,
+    container: &Container,
+    port: u16,
+) -> Asked<MongoFacts> {
+    let ask = async |address| store::mongo_at(address, STORE_DEADLINE).await;
+    let because = match way::to(engine, container, port, ask).await {
+        Ok(Ok(facts)) => return answered("mongo".to_owned(), false, Ok(facts)),
+        Ok(Err(because)) => because,
+        Err(error) => error.to_string(),
+    };
+    Asked::NotAsked {
+        because: format!("mongo gives no answer: {because}"),
     }
 }
 
@@ -431,5 +443,15 @@ mod tests {
         let mode = ("network_mode".to_owned(), Value::from("host"));
         application.rest.extend([mode]);
         assert!(silent(&project, "localhost").await);
+    }
+
+    #[tokio::test]
+    async fn a_container_without_a_direct_way_is_asked_through_the_engine() {
+        let engine = crate::engine::memory::MemoryEngine::new(&[], &[]);
+        let asked = ask_container(&engine, &Container::default(), 27017).await;
+        let Asked::NotAsked { because } = asked else {
+            panic!("{asked:?}")
+        };
+        assert!(because.contains("reach port 27017"), "{because}");
     }
 }

@@ -34,12 +34,18 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let deployment = &instance.deployment;
     let engine = instance::engine(session, &instance.root).await;
-    let observed = match engine {
-        Ok(engine) => look(&engine, &instance).await,
-        Err(error) => Err(cause(&error)),
+    let observed = match &engine {
+        Ok(engine) => look(engine, &instance).await,
+        Err(error) => Err(cause(error)),
     };
     let observed = observed.as_ref().map_err(String::as_str);
-    let machine = machine::facts(deployment, observed.ok(), Thoroughness::Full).await;
+    let machine = machine::facts(
+        engine.as_ref().ok(),
+        deployment,
+        observed.ok(),
+        Thoroughness::Full,
+    )
+    .await;
     let registry = row::load().map_err(check::CheckError::from)?;
     let world = World {
         deployment,

@@ -44,6 +44,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     preflight::gate(
         session,
         &instance,
+        &engine,
         &observed,
         Operation::Plan,
         Some(&request),

@@ -32,7 +32,15 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
     instance::have_containers(&observed, &services)?;
-    let ignored = preflight::gate(session, &instance, &observed, Operation::Start, None).await?;
+    let ignored = preflight::gate(
+        session,
+        &instance,
+        &engine,
+        &observed,
+        Operation::Start,
+        None,
+    )
+    .await?;
     let plan = plan::start(&instance.deployment, &observed, &services);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);

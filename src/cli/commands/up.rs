@@ -135,8 +135,15 @@ pub async fn converge(
     let request = &wish.request;
     definitions::say_not_applied(session, instance);
     let mut observed = instance::observe(engine, instance).await?;
-    let ignored =
-        preflight::gate(session, instance, &observed, Operation::Up, Some(request)).await?;
+    let ignored = preflight::gate(
+        session,
+        instance,
+        engine,
+        &observed,
+        Operation::Up,
+        Some(request),
+    )
+    .await?;
     instance::may_pull(deployment, &observed, request)?;
     let refresh = plan::pull::refresh(deployment, &observed, request);
     if !session.dry_run && !refresh.is_empty() {
