@@ -104,6 +104,7 @@ impl MemoryEngine {
     pub fn lose_network(&self, name: &str) {
         if let Some(stored) = self.world().containers.get_mut(name) {
             stored.container.addresses.clear();
+            stored.container.network_ids.clear();
             stored.container.bound_ports.clear();
         }
     }

@@ -126,7 +126,8 @@ impl Container {
         {
             return None;
         }
-        if self.addresses.is_empty() {
+        // A network need not give addresses.
+        if self.addresses.is_empty() && self.network_ids.is_empty() {
             return Some("it runs without its network".to_owned());
         }
         let publishes = definition.networks.keys().any(|key| {
@@ -226,6 +227,8 @@ mod tests {
         alone.addresses.clear();
         let lost = alone.lost_network(&bridge);
         assert_eq!(lost.as_deref(), Some("it runs without its network"));
+        alone.network_ids.insert("n".to_owned());
+        assert_eq!(alone.lost_network(&bridge), None);
         let mut unpublished = proxy();
         unpublished.bound_ports.clear();
         assert_eq!(

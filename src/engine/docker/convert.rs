@@ -1,6 +1,7 @@
 //! Between bollard's models and our types.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::models::{
@@ -62,6 +63,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
     let state = inspected.state.unwrap_or_default();
     let config = inspected.config.unwrap_or_default();
     let exit_code = state.exit_code.unwrap_or(0);
+    let runs = state.status == Some(ContainerStateStatusEnum::RUNNING);
     let (networks, bound) = inspected
         .network_settings
         .map(|settings| (settings.networks, settings.ports))
@@ -115,6 +117,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
         network_ids: networks
             .iter()
             .flatten()
+            .filter(|(_, endpoint)| !runs || is_attached(endpoint))
             .map(|(key, endpoint)| match &endpoint.network_id {
                 Some(id) if !id.is_empty() => id.clone(),
                 // Before the first start there is only the key it was made with, which is the id.
@@ -124,10 +127,7 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
         addresses: networks
             .unwrap_or_default()
             .into_iter()
-            .filter_map(|(name, endpoint)| {
-                let address = endpoint.ip_address?.parse().ok()?;
-                Some((name, address))
-            })
+            .filter_map(|(name, endpoint)| Some((name, address(&endpoint)?)))
             .collect(),
         bound_ports: published(bound.unwrap_or_default())
             .into_iter()
@@ -147,6 +147,20 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
         anonymous: anonymous.collect(),
         made,
     }
+}
+
+/// The address in a network, IPv4 where there is one.
+fn address(endpoint: &EndpointSettings) -> Option<IpAddr> {
+    let four = endpoint.ip_address.as_deref().unwrap_or_default();
+    let six = endpoint.global_ipv6_address.as_deref().unwrap_or_default();
+    four.parse().or_else(|_| six.parse()).ok()
+}
+
+/// Whether a running container is in a network. A driver need not give addresses, and Podman names no
+/// endpoint.
+fn is_attached(endpoint: &EndpointSettings) -> bool {
+    let is_named = |id: &Option<String>| id.as_deref().is_some_and(|id| !id.is_empty());
+    is_named(&endpoint.endpoint_id) || address(endpoint).is_some()
 }
 
 fn published(bindings: HashMap<String, Option<Vec<PortBinding>>>) -> Vec<PublishedPort> {
@@ -452,4 +466,38 @@ fn short_bind(mount: &compose::Mount) -> Option<String> {
         .map(|option| format!(",{option}"))
         .collect();
     Some(format!("{path}:{}:{mode}{options}", mount.target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn running(endpoint: Value) -> Container {
+        let answer = json!({
+            "Id": "c", "Name": "/p-a-1", "State": { "Status": "running" },
+            "NetworkSettings": { "Networks": { "p_default": endpoint } },
+        });
+        container(serde_json::from_value(answer).unwrap())
+    }
+
+    #[test]
+    fn a_container_has_an_address_of_either_kind_and_may_have_none() {
+        let found = running(json!({
+            "NetworkID": "n", "EndpointID": "e",
+            "IPAddress": "", "GlobalIPv6Address": "fd00::2",
+        }));
+        assert_eq!(found.address(), "fd00::2".parse().ok());
+        let found = running(json!({
+            "NetworkID": "n", "EndpointID": "",
+            "IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2",
+        }));
+        assert_eq!(found.address(), "10.0.0.2".parse().ok());
+        assert_eq!(found.network_ids, ["n".to_owned()].into());
+        let bare = running(json!({ "NetworkID": "n", "EndpointID": "e", "IPAddress": "" }));
+        assert_eq!(bare.address(), None);
+        assert_eq!(bare.network_ids, ["n".to_owned()].into());
+        let lost = running(json!({ "NetworkID": "n", "EndpointID": "", "IPAddress": "" }));
+        assert!(lost.network_ids.is_empty() && lost.addresses.is_empty());
+    }
 }
