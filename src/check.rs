@@ -270,6 +270,23 @@ pub fn concerning(
     seen
 }
 
+/// The checks of mongo's data that could not be made although another mongo is about to open it, with
+/// the reason.
+#[must_use]
+pub fn blind<'a>(checked: &'a [Checked<'_>], world: &World<'_>) -> Vec<(&'a str, &'a str)> {
+    if !stores::is_mongo_new(world) {
+        return Vec::new();
+    }
+    let of_data = |found: &&Checked<'_>| stores::OF_DATA.contains(&&*found.check.id);
+    let blind = checked.iter().filter(of_data).filter_map(|found| {
+        let Outcome::NotChecked { because } = &found.outcome else {
+            return None;
+        };
+        Some((&*found.check.id, because.as_str()))
+    });
+    blind.collect()
+}
+
 /// The failing checks among these that were passed, once for each finding.
 #[must_use]
 pub fn ignored(checked: &[Checked<'_>]) -> Vec<Ignored> {

@@ -2,10 +2,31 @@
 
 use super::dotted::{is_below, place_in};
 use super::paths::mongo_folder;
-use super::{Finding, Looked, Outcome, View, not_checked, not_needed, outcome};
+use super::{Finding, Looked, Outcome, View, World, not_checked, not_needed, outcome};
 use crate::image;
 use crate::observed::machine::Asked;
 use crate::observed::machine::MongoFacts;
+
+/// The checks that keep mongo from opening data it must not open.
+pub(super) const OF_DATA: [&str; 2] = ["MONGO_DOWNGRADE", "MONGO_STEP_SKIPPED"];
+
+/// Whether the next mongo is perhaps not the one that used the data last: its container has another
+/// image, or it has no container and there is data.
+pub(super) fn is_mongo_new(world: &World<'_>) -> bool {
+    let deployment = world.deployment;
+    let (Some(wanted), Ok(observed)) = (deployment.project.services.get("mongo"), world.observed)
+    else {
+        return false;
+    };
+    if let Some(found) = observed.container("mongo") {
+        return found.image != wanted.image;
+    }
+    let mut folders = deployment.folders.iter();
+    let folder = folders.find(|folder| folder.setting == "MONGO_DATA_PATH");
+    let facts = folder.and_then(|folder| world.machine.paths.get(&folder.path));
+    let is_here = world.machine.elsewhere.is_none();
+    facts.is_some_and(|facts| is_here && facts.exists && !facts.is_empty)
+}
 
 /// The version that the tag of a service's image names.
 fn version_of_tag(reference: &str) -> Option<&str> {

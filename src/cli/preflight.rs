@@ -81,6 +81,11 @@ pub async fn gate(
     if checked.iter().any(check::Checked::blocks) {
         return Err(error::of_checks(&checked));
     }
+    for (id, because) in check::blind(&checked, &world) {
+        session.ui.warn(&format!(
+            "[{id}] could not be checked, and another mongo is about to open the data: {because}"
+        ));
+    }
     let ignored = check::ignored(&checked);
     for passed in &ignored {
         let Ignored {

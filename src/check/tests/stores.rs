@@ -1,6 +1,6 @@
 //! Checks of mongo and redis.
 
-use super::{Made, deployment};
+use super::{Ignores, Made, Operation, World, deployment, row, run};
 use crate::labels;
 use crate::observed::Container;
 use crate::observed::machine::{Asked, MongoFacts, RedisFacts};
@@ -180,4 +180,40 @@ fn redis() {
     says(answer("7.4.1")).passes("REDIS_TOO_OLD");
     Made::new("").passes("REDIS_TOO_OLD");
     Made::new("REDIS_IMAGE=redis:6.2\n").fails("REDIS_TOO_OLD");
+}
+
+#[test]
+fn a_new_mongo_whose_data_tells_nothing_is_said() {
+    let registry = row::load().unwrap();
+    let blind = |found: &str, wanted: &str| {
+        let mut made = Made::new("");
+        let service = made.deployment.project.services.get_mut("mongo").unwrap();
+        service.image = wanted.to_owned();
+        if !found.is_empty() {
+            made.observed.containers.push(Container {
+                name: "mongo".to_owned(),
+                service: "mongo".to_owned(),
+                image: found.to_owned(),
+                ..Container::default()
+            });
+        }
+        let world = World {
+            deployment: &made.deployment,
+            observed: Ok(&made.observed),
+            machine: &made.machine,
+        };
+        let ignores = Ignores::default();
+        let checked = run(&registry, &world, Operation::Up, &ignores).unwrap();
+        let blind = super::super::blind(&checked, &world);
+        blind
+            .into_iter()
+            .map(|(id, _)| id.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let both = ["MONGO_DOWNGRADE", "MONGO_STEP_SKIPPED"];
+    assert_eq!(blind("own/mongo:old", "mongo:8.0"), both);
+    assert_eq!(blind("mongo:7.0", "own/mongo:new"), both);
+    assert_eq!(blind("", "mongo:8.0"), both);
+    assert_eq!(blind("mongo:7.0", "mongo:8.0"), [""; 0]);
+    assert_eq!(blind("own/mongo:old", "own/mongo:old"), [""; 0]);
 }
