@@ -301,7 +301,14 @@ fn an_ignored_check_blocks_nothing_and_is_handed_on() {
 }
 
 /// Checks of which one hears at every `up`: what they find is about what `up` does.
-const SAID_AT_UP: [&str; 1] = ["VOLUME_DIFFERS"];
+const SAID_AT_UP: [&str; 6] = [
+    "ENGINE_PODMAN",
+    "ENGINE_DESKTOP",
+    "ENGINE_ROOTLESS",
+    "ENGINE_SNAP",
+    "VOLUME_DIFFERS",
+    "MONGO_TOO_NEW",
+];
 
 #[test]
 fn other_warnings_are_for_the_doctor() {
