@@ -397,6 +397,9 @@ mod tests {
         let (none, contents) = (BTreeMap::new(), BTreeMap::new());
         let mut request = request::of(&before, "old", definition, ("p-old-1", 1), &none, &contents);
         request.networks.clear();
+        let own = [(labels::PROJECT, "p"), (labels::SERVICE, "old")];
+        let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        request.labels.extend(own);
         engine.create_container(&request).await.unwrap();
         engine.start("p-old-1").await.unwrap();
         let ours = engine.project_containers("p").await.unwrap();
