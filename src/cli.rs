@@ -201,6 +201,12 @@ pub struct Session {
     pub arguments: Vec<String>,
     /// Whether the command goes on with an unfinished operation.
     pub resumes: bool,
+    /// The command that does the same from whatever stands, where that is not what was typed.
+    pub again: OnceLock<Vec<String>>,
+    /// The options of this run that an operation which goes on needs again.
+    pub common: Vec<String>,
+    /// Whether the arguments of the command may hold secrets.
+    pub hides_arguments: bool,
     /// What those are told who wait for the lock, once this run holds it.
     pub told: OnceLock<Arc<Told>>,
 }
@@ -216,7 +222,7 @@ impl Session {
                 break;
             }
             left -= 1;
-            if word == "config" {
+            if self.hides_arguments && word == "config" {
                 left = 1;
             }
             shown.push(disclosure::without_passwords(word));
@@ -234,35 +240,83 @@ impl Session {
     }
 
     /// The session in which an unfinished operation of the instance goes on.
-    fn resumed(&self, root: &Path, current_folder: PathBuf, arguments: Vec<String>) -> Self {
-        Self {
+    fn resumed(
+        &self,
+        root: &Path,
+        current_folder: PathBuf,
+        arguments: Vec<String>,
+        cli: &Cli,
+    ) -> Result<Self, CommandError> {
+        let global = &cli.global;
+        // What is said now comes before what was said then.
+        let ignores = match self.ignores == Ignores::default() {
+            true => preflight::ignores(&global.ignore, global.reason.as_deref())?,
+            false => self.ignores.clone(),
+        };
+        let is_said = self.timeout != DEFAULT_TIMEOUT;
+        let timeout = if is_said {
+            self.timeout
+        } else {
+            global.timeout.0
+        };
+        Ok(Self {
             ui: self.ui.clone(),
             root: Some(root.to_path_buf()),
             current_folder,
             docker_host: self.docker_host.clone(),
             no_input: self.no_input,
-            yes: self.yes,
+            yes: self.yes || global.yes,
             dry_run: self.dry_run,
             yaml: false,
             lock_wait: self.lock_wait,
-            timeout: self.timeout,
+            timeout,
             works: AtomicBool::new(false),
             arguments,
-            ignores: self.ignores.clone(),
+            ignores,
             resumes: true,
+            again: OnceLock::new(),
+            common: global.common(),
+            hides_arguments: cli.command.hides_arguments(),
             told: OnceLock::new(),
-        }
+        })
     }
 }
 
-/// Runs a command with other arguments; `None` when they are none of this program, or ask for
-/// `resume`, which would not end.
-fn run_again(arguments: &[String], session: &Session) -> Option<Result<u8, CommandError>> {
-    let cli = parse(arguments.iter().map(OsString::from).collect()).ok()?;
-    match cli.command {
-        Command::Resume(_) => None,
-        command => Some(dispatch(&command, session)),
+impl GlobalArgs {
+    /// Those that an operation which goes on needs again, as they are typed.
+    fn common(&self) -> Vec<String> {
+        let mut words = vec![format!("--timeout={}ms", self.timeout.0.as_millis())];
+        let ignored = self.ignore.iter();
+        words.extend(ignored.map(|check| format!("--ignore={check}")));
+        words.extend(self.reason.iter().map(|why| format!("--reason={why}")));
+        words
     }
+}
+
+impl Command {
+    /// Whether its arguments may hold secrets.
+    fn hides_arguments(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
+}
+
+/// How long is waited for readiness where nothing is said; that of `--timeout`.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Goes on with an unfinished operation of the instance by running its command again; `None` when
+/// its arguments are none of this program, or ask for `resume`, which would not end.
+fn run_again(
+    arguments: &[String],
+    session: &Session,
+    root: &Path,
+    folder: PathBuf,
+) -> Option<Result<u8, CommandError>> {
+    let cli = parse(arguments.iter().map(OsString::from).collect()).ok()?;
+    if matches!(cli.command, Command::Resume(_)) {
+        return None;
+    }
+    let again = session.resumed(root, folder, arguments.to_vec(), &cli);
+    Some(again.and_then(|again| dispatch(&cli.command, &again)))
 }
 
 /// Runs the program with the arguments and the environment of the process.
@@ -295,7 +349,7 @@ fn run(arguments: Vec<OsString>) -> u8 {
             };
         }
     };
-    let session = match session(&cli.global, typed) {
+    let session = match session(&cli, typed) {
         Ok(session) => session,
         Err(error) => {
             Ui::new(Manners::default()).fail(&error.failure);
@@ -326,7 +380,8 @@ pub fn command() -> clap::Command {
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-fn session(global: &GlobalArgs, arguments: Vec<String>) -> Result<Session, CommandError> {
+fn session(cli: &Cli, arguments: Vec<String>) -> Result<Session, CommandError> {
+    let global = &cli.global;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
@@ -369,6 +424,9 @@ fn session(global: &GlobalArgs, arguments: Vec<String>) -> Result<Session, Comma
         works: AtomicBool::new(false),
         arguments,
         resumes: false,
+        again: OnceLock::new(),
+        common: global.common(),
+        hides_arguments: cli.command.hides_arguments(),
         told: OnceLock::new(),
         ignores: preflight::ignores(&global.ignore, global.reason.as_deref())?,
     })
@@ -491,5 +549,47 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::command().debug_assert();
+    }
+
+    fn session(words: &[&str]) -> super::Session {
+        let typed: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let cli = super::parse(typed.iter().map(Into::into).collect()).unwrap();
+        super::session(&cli, typed).unwrap()
+    }
+
+    #[test]
+    fn only_the_arguments_of_config_are_left_out() {
+        let shown = |words: &[&str]| session(words).command_line();
+        let line = shown(&["toolkit", "config", "set", "PASSWORD=s3cret"]);
+        assert_eq!(line, "toolkit config set");
+        let words = ["toolkit", "--root", "config", "up", "redis", "--timeout=5m"];
+        assert_eq!(shown(&words), words.join(" "));
+    }
+
+    #[test]
+    fn what_goes_on_keeps_its_options_unless_others_are_given() {
+        let words = [
+            "toolkit",
+            "up",
+            "--timeout",
+            "3m",
+            "--ignore",
+            "MONGO_TOO_NEW",
+        ];
+        let words = [&words[..], &["--reason", "tested"]].concat();
+        let typed: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let cli = super::parse(typed.iter().map(Into::into).collect()).unwrap();
+        let resumed = |now: &[&str]| {
+            let now = session(now);
+            now.resumed("/srv".as_ref(), "/".into(), typed.clone(), &cli)
+                .unwrap()
+        };
+        let like_before = resumed(&["toolkit", "resume"]);
+        let before = super::session(&cli, typed.clone()).unwrap();
+        assert_eq!(like_before.timeout, before.timeout);
+        assert_eq!(like_before.ignores, before.ignores);
+        assert_ne!(like_before.ignores, super::Ignores::default());
+        let other = resumed(&["toolkit", "resume", "--timeout", "1m"]);
+        assert_eq!(other.timeout, super::Duration::from_mins(1));
     }
 }

@@ -18,6 +18,7 @@ use crate::check::Ignored;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
+use crate::engine::docker;
 use crate::engine::docker::DockerEngine;
 use crate::event::Event;
 use crate::history;
@@ -197,20 +198,31 @@ pub fn is_whole(root: &Path) -> Result<(), CommandError> {
 /// # Errors
 /// No engine answers, or it may not be used.
 pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, CommandError> {
-    let own = match &session.docker_host {
-        Some(host) => Some(host.clone()),
-        None => own_variables(root)?.remove(DOCKER_HOST),
-    };
-    let connected = match own.as_deref().filter(|host| host.starts_with("ssh://")) {
-        Some(endpoint) => {
+    let endpoint = endpoint(session, root)?;
+    let connected = match endpoint.starts_with("ssh://") {
+        true => {
+            let endpoint = endpoint.as_str();
             let tunnel = Tunnel::open(endpoint, &std::env::temp_dir()).await;
             let tunnel = tunnel.map_err(|error| CommandError::from(error).state(UNTOUCHED))?;
             let socket = tunnel.socket().to_path_buf();
             DockerEngine::connect_through(endpoint, &socket, Arc::new(tunnel)).await
         }
-        None => DockerEngine::connect(own.as_deref()).await,
+        false => DockerEngine::connect(Some(&endpoint)).await,
     };
     connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))
+}
+
+/// Where the engine of the instance is: as for [`engine`].
+///
+/// # Errors
+/// `config/toolkit.env` cannot be read, or says something else.
+pub fn endpoint(session: &Session, root: &Path) -> Result<String, CommandError> {
+    let own = match &session.docker_host {
+        Some(host) => Some(host.clone()),
+        None => own_variables(root)?.remove(DOCKER_HOST),
+    };
+    let own = own.filter(|host| !host.is_empty());
+    Ok(own.unwrap_or_else(|| docker::DEFAULT_ENDPOINT.to_owned()))
 }
 
 /// What stands when the engine was not reached.

@@ -68,7 +68,7 @@ pub fn begin(
     let operation = Operation {
         id: journal::new_id()?,
         command: command.to_owned(),
-        request: unfinished::request(session),
+        request: unfinished::request(session, &instance.root)?,
         steps: steps.iter().map(|step| step.title.clone()).collect(),
         before: before.collect(),
         started: stamp(host::now()),
@@ -232,16 +232,15 @@ pub(super) fn record_killed(
 ) -> Result<(), CommandError> {
     let state = state_folder(root);
     let operation = &found.operation;
-    let known = match history::read(&state) {
-        Ok(records) => records,
+    match history::read(&state) {
+        Ok(known) if known.iter().any(|record| record.id == operation.id) => return Ok(()),
+        Ok(_) => {}
         Err(error) => {
-            // What is broken was broken before; the work goes on, and `history` says where.
+            // What is broken was broken before; the work goes on, and `history` says where. Whether
+            // the record is there already cannot be known, so that none is added.
             session.ui.warn(&error.to_string());
-            Vec::new()
+            return Ok(());
         }
-    };
-    if known.iter().any(|record| record.id == operation.id) {
-        return Ok(());
     }
     let steps = operation.steps.iter().map(|title| Step {
         title: title.clone(),

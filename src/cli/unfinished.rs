@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Session, error::CommandError, exit, operation, state_folder};
+use super::{Session, error::CommandError, exit, instance, operation, state_folder};
 use crate::host;
 use crate::journal::{self, JournalError, Unfinished};
+use crate::settings::disclosure;
 use crate::ui::words;
 
 /// Commands that begin from whatever stands.
@@ -29,6 +30,7 @@ pub fn unfinished_gate(
     if !session.resumes && !MAY_GO_ON.contains(&command) {
         return Err(refusal(&found));
     }
+    same_engine(session, root, &found)?;
     let operation = &found.operation;
     session.ui.say(&format!(
         "an earlier `toolkit {}` of {} did not end ({}): `{command}` goes on from what stands",
@@ -38,6 +40,29 @@ pub fn unfinished_gate(
     ));
     operation::record_killed(session, root, &found)?;
     Ok(Some(found))
+}
+
+/// Refuses to go on with an operation of another engine.
+///
+/// # Errors
+/// It was begun on another engine than this run uses.
+pub(super) fn same_engine(
+    session: &Session,
+    root: &Path,
+    found: &Unfinished,
+) -> Result<(), CommandError> {
+    let Some(then) = journal::endpoint(&found.operation) else {
+        return Ok(());
+    };
+    let now = instance::endpoint(session, root)?;
+    let now = disclosure::without_passwords(&now);
+    if now == then {
+        return Ok(());
+    }
+    let error = refusal(found).because(format!(
+        "it worked on the engine at `{then}`, and this run uses the one at `{now}`"
+    ));
+    Err(error.fix(format!("set DOCKER_HOST to `{then}` for both")))
 }
 
 fn progress(found: &Unfinished) -> String {
@@ -99,9 +124,18 @@ impl From<JournalError> for CommandError {
     }
 }
 
-/// What the running command was asked for, so that `resume` can do it again.
-pub(super) fn request(session: &Session) -> Value {
-    json!({ "arguments": session.shown_arguments(), "folder": session.current_folder })
+/// What the running command was asked for, and of which engine, so that `resume` can do it again.
+///
+/// # Errors
+/// The file that names the engine cannot be read.
+pub(super) fn request(session: &Session, root: &Path) -> Result<Value, CommandError> {
+    let endpoint = instance::endpoint(session, root)?;
+    let shown = session.shown_arguments();
+    Ok(json!({
+        "arguments": session.again.get().unwrap_or(&shown),
+        "folder": session.current_folder,
+        "endpoint": disclosure::without_passwords(&endpoint),
+    }))
 }
 
 /// The arguments and the folder of a request.

@@ -35,7 +35,7 @@ use crate::observed::{Container, EngineFacts, Image, Made, Network, Volume};
 use failure::failure;
 
 /// Where an engine listens when nothing else is said.
-const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+pub const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
 
 /// The newest API that this program was written against. A newer engine is asked in this one.
 const NEWEST_API: (u32, u32) = (1, 53);

@@ -98,6 +98,43 @@ fn resume_asks_again_for_what_was_asked_for() {
 }
 
 #[test]
+fn an_operation_of_another_engine_is_left_alone() {
+    let sandbox = sandbox();
+    let request = |endpoint: &str| {
+        serde_json::json!({
+            "arguments": ["toolkit", "stop"],
+            "folder": "/",
+            "endpoint": endpoint,
+        })
+    };
+    leave_unfinished(&sandbox, request("ssh://b"));
+    for command in ["up", "resume", "rollback"] {
+        let ran = sandbox.run(&[command]).ended_with(15);
+        assert!(
+            ran.stderr.contains("error[UNFINISHED_OPERATION]")
+                && ran.stderr.contains("it worked on the engine at `ssh://b`"),
+            "{}",
+            ran.stderr
+        );
+    }
+    let sandbox = self::sandbox();
+    leave_unfinished(&sandbox, request(NO_ENGINE));
+    sandbox.run(&["up"]).ended_with(8);
+}
+
+#[test]
+fn a_broken_history_gets_no_record_twice() {
+    let sandbox = sandbox();
+    leave_unfinished(&sandbox, serde_json::Value::Null);
+    sandbox.write(".toolkit/history.jsonl", "nonsense\n");
+    for _ in 0..2 {
+        let ran = sandbox.run(&["up"]).ended_with(8);
+        assert!(ran.stderr.contains("history.jsonl"), "{}", ran.stderr);
+    }
+    assert_eq!(sandbox.read(".toolkit/history.jsonl"), "nonsense\n");
+}
+
+#[test]
 fn a_journal_that_cannot_be_read_stops_what_changes_things() {
     let sandbox = sandbox();
     for (text, id) in [

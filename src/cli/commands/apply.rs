@@ -8,6 +8,7 @@ use super::up::{Wish, converge};
 use crate::host;
 use crate::plan;
 use crate::plan::file::PlanFile;
+use crate::plan::{PullWish, UpRequest};
 
 /// Carry out a plan that `toolkit plan --out FILE` wrote, and wait until everything answers
 ///
@@ -57,10 +58,66 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         let error = moved.into_iter().fold(error, CommandError::because);
         return Err(error.state("nothing was changed").command(&again));
     }
+    // Its own steps move the world, so that after a kill the plan would not hold any more.
+    let _ = session.again.set(repeated(session, &request, args.detach));
     let wish = Wish {
         awaits: !args.detach,
         request,
     };
     converge(session, &instance, &engine, &wish).await?;
     Ok(exit::DONE)
+}
+
+/// The `up` that does the same from whatever stands.
+fn repeated(session: &Session, request: &UpRequest, detach: bool) -> Vec<String> {
+    let mut words = vec!["toolkit".to_owned(), "up".to_owned()];
+    let pull = format!("--pull={}", request.pull);
+    let flags = [
+        (request.no_deps, "--no-deps"),
+        (request.force_recreate, "--force-recreate"),
+        (request.remove_orphans, "--remove-orphans"),
+        (request.pull != PullWish::Policy, &pull),
+        (detach, "--detach"),
+    ];
+    let said = flags.iter().filter(|(is_said, _)| *is_said);
+    words.extend(said.map(|(_, flag)| (*flag).to_owned()));
+    words.extend(session.common.iter().cloned());
+    words.extend(request.services.iter().cloned());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_repeated_as_an_up() {
+        let typed = "toolkit apply a.plan --timeout 3m --ignore MONGO_TOO_NEW --reason";
+        let typed = typed.split(' ').map(ToOwned::to_owned);
+        let typed: Vec<String> = typed.chain(["it is known".to_owned()]).collect();
+        let parse = |words: &[String]| crate::cli::parse(words.iter().map(Into::into).collect());
+        let session = crate::cli::session(&parse(&typed).unwrap(), typed).unwrap();
+        let request = UpRequest {
+            services: vec!["redis".to_owned()],
+            no_deps: true,
+            pull: PullWish::Never,
+            ..UpRequest::default()
+        };
+        let words = repeated(&session, &request, true);
+        assert_eq!(
+            words,
+            [
+                "toolkit",
+                "up",
+                "--no-deps",
+                "--pull=never",
+                "--detach",
+                "--timeout=180000ms",
+                "--ignore=MONGO_TOO_NEW",
+                "--reason=it is known",
+                "redis"
+            ]
+        );
+        assert!(parse(&words).is_ok());
+    }
 }

@@ -26,14 +26,20 @@ pub fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     };
     let (arguments, folder) = match operation.command.as_str() {
         // It asks for nothing but what the journal says already.
-        "rollback" => (words(&["toolkit", "rollback"]), folder),
+        "rollback" => {
+            let mut again = words(&["toolkit", "rollback"]);
+            again.extend(arguments.into_iter().filter(|word| word == ACCEPT));
+            (again, folder)
+        }
         _ => (arguments, folder),
     };
     session.ui.say(&format!("again: {}", arguments.join(" ")));
-    let again = session.resumed(&root, folder, arguments.clone());
-    super::super::run_again(&arguments, &again)
+    super::super::run_again(&arguments, session, &root, folder)
         .unwrap_or_else(|| Err(not_repeatable(&operation.command)))
 }
+
+/// The one thing that a rollback asks for.
+const ACCEPT: &str = "--accept-downgrade";
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
