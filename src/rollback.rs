@@ -2,12 +2,15 @@
 //! what exists now, and which containers existed before.
 
 use crate::deployment::Deployment;
+use crate::image;
 use crate::journal::Existing;
+use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::Observed;
 use crate::plan;
 use crate::plan::Plan;
+use crate::release::Version;
 
 /// The changes that bring the containers back: what is new goes, what stood is made as it was, and
 /// what did not run stops. The networks go with the last container.
@@ -52,6 +55,81 @@ pub fn plan(previous: &Deployment, observed: &Observed, before: &[Existing]) -> 
     plan.put_before(back);
     plan.put_before(away);
     plan
+}
+
+/// A service whose data a newer version has used than the one that a rollback would start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downgrade {
+    /// The service.
+    pub service: String,
+    /// The image that would be started.
+    pub to: String,
+    /// The image of the container that used the data.
+    pub from: String,
+}
+
+/// The services that a rollback would start on data which a newer version may have migrated: the
+/// application by its release, mongo by its series. Only images whose tags name a version count, and
+/// only containers that were started.
+#[must_use]
+pub fn downgrades(
+    previous: &Deployment,
+    observed: &Observed,
+    before: &[Existing],
+) -> Vec<Downgrade> {
+    let mut found = Vec::new();
+    for container in &observed.containers {
+        let service = &container.service;
+        let was_started = container.state != ContainerState::Created;
+        let returns = before.iter().any(|stood| stood.service == *service);
+        let Some(definition) = previous.project.services.get(service) else {
+            continue;
+        };
+        let is_bundled = previous.bundled_images.contains_key(service)
+            || container.labels.contains_key(labels::BUNDLED);
+        if !was_started || !returns || is_bundled {
+            continue;
+        }
+        let (from, to) = (&container.image, &definition.image);
+        let is_lower = match service.as_str() {
+            "sharelatex" => release(to).zip(release(from)).map(|(to, from)| to < from),
+            "mongo" => series(to).zip(series(from)).map(is_older),
+            _ => None,
+        };
+        let downgrade = Downgrade {
+            service: service.clone(),
+            to: to.clone(),
+            from: from.clone(),
+        };
+        if is_lower == Some(true) && !found.contains(&downgrade) {
+            found.push(downgrade);
+        }
+    }
+    found
+}
+
+/// The tag of an image; a digest behind it does not take it away.
+fn tag(reference: &str) -> Option<&str> {
+    image::tag(reference.split('@').next()?)
+}
+
+fn release(reference: &str) -> Option<Version> {
+    tag(reference)?.parse().ok()
+}
+
+/// The series of a mongo, major and minor; a tag may name the major version alone.
+type Series = (u64, Option<u64>);
+
+fn series(reference: &str) -> Option<Series> {
+    let mut parts = tag(reference)?.split(['.', '-']);
+    let major = parts.next()?.parse().ok()?;
+    Some((major, parts.next().and_then(|minor| minor.parse().ok())))
+}
+
+/// Whether the first is known to be older.
+fn is_older(((major, minor), (other, other_minor)): (Series, Series)) -> bool {
+    let is_minor_older = minor.zip(other_minor).is_some_and(|(a, b)| a < b);
+    major < other || (major == other && is_minor_older)
 }
 
 /// The services of the project that should run in the end.

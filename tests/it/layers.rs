@@ -51,7 +51,18 @@ const ALLOWED: [(&str, &[&str]); 29] = [
             "plan",
         ],
     ),
-    ("rollback", &["deployment", "journal", "observed", "plan"]),
+    (
+        "rollback",
+        &[
+            "deployment",
+            "image",
+            "journal",
+            "labels",
+            "observed",
+            "plan",
+            "release",
+        ],
+    ),
     (
         "engine",
         &["compose", "image", "labels", "observed", "secret"],

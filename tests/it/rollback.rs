@@ -164,3 +164,38 @@ fn an_operation_that_changed_nothing_needs_no_way_back() {
         Vec::<String>::new()
     );
 }
+
+#[test]
+fn images_older_than_what_used_the_data_are_told() {
+    let told = |service: &str, from: &str, to: &str, state: ContainerState| {
+        let mut previous = previous();
+        let text = format!("services: {{{service}: {{image: '{to}'}}}}");
+        previous.project = load::project(&text, "p").unwrap();
+        let mut now = container(service, state, true);
+        now.image = from.to_owned();
+        let found = rollback::downgrades(&previous, &observed(vec![now]), &[stood(service, true)]);
+        found
+            .into_iter()
+            .map(|found| found.service)
+            .collect::<Vec<_>>()
+    };
+    let (app, none) = ("sharelatex", Vec::<String>::new());
+    let (old, new) = ("sharelatex/sharelatex:5.5.8", "sharelatex/sharelatex:6.0.1");
+    assert_eq!(told(app, new, old, RUNS), [app]);
+    assert_eq!(told(app, new, old, STOPPED), [app]);
+    assert_eq!(told(app, new, old, ContainerState::Created), none);
+    assert_eq!(told(app, old, new, RUNS), none);
+    assert_eq!(told(app, new, "mine:latest", RUNS), none);
+    assert_eq!(told("mongo", "mongo:8.0", "mongo:7.0.5", RUNS), ["mongo"]);
+    assert_eq!(
+        told("mongo", "mongo:8.0.4@sha256:a", "mongo:8.0", RUNS),
+        none
+    );
+    assert_eq!(told("mongo", "mongo:10.0", "mongo:8", RUNS), ["mongo"]);
+    assert_eq!(told("mongo", "mongo:8", "mongo:8.0", RUNS), none);
+    assert_eq!(told("mongo", "mongo:4.4", "mongo:4.2", RUNS), ["mongo"]);
+    assert_eq!(told("redis", "redis:8", "redis:7", RUNS), none);
+    // What was not there before goes, whatever it is.
+    let now = observed(vec![container("a", RUNS, true)]);
+    assert_eq!(rollback::downgrades(&previous(), &now, &[]), []);
+}

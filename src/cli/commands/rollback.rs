@@ -11,21 +11,27 @@ use crate::applied;
 use crate::applied::Applied;
 use crate::journal::{self, Existing, Outcome};
 use crate::rollback;
+use crate::rollback::Downgrade;
 use crate::settings;
 
 /// Go back to what stood before an operation that failed or was killed
 ///
 /// Containers that are new go, those that stood are made again from what was last applied, and run
-/// or not as before. Data and config/ are left as they are.
+/// or not as before. Data and config/ are left as they are. Refused where an older release or an older
+/// mongo would be started on data that a newer one has used.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  toolkit rollback --dry-run\n  toolkit rollback")]
-pub struct Args {}
+pub struct Args {
+    /// Start older images on data that newer ones have used; it may not open, or be damaged
+    #[arg(long)]
+    accept_downgrade: bool,
+}
 
 /// Rolls back.
 ///
 /// # Errors
 /// What stood before is not known, or it cannot be brought back.
-pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
+pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "rollback").await?;
     let state = state_folder(&root);
@@ -37,6 +43,7 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
         return Ok(resume::nothing(session, "rollback"));
     };
     unfinished::unfinished_gate(session, &root, "rollback")?;
+    unfinished::same_engine(session, &root, &found)?;
     let before = &found.operation.before;
     let instance = previous(session, &root, before)?;
     let engine = instance::engine(session, &root).await?;
@@ -46,6 +53,11 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
+    upgraded(
+        args,
+        session,
+        &rollback::downgrades(&instance.deployment, &observed, before),
+    )?;
     let running = rollback::running(&instance.deployment, before);
     let then = match running.is_empty() {
         true => Then::Return,
@@ -70,6 +82,30 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
         "rolled back; config/ is as it was, and `toolkit plan` shows what it would change",
     );
     Ok(exit::DONE)
+}
+
+/// Refuses older images on newer data, unless that is asked for.
+fn upgraded(args: &Args, session: &Session, downgrades: &[Downgrade]) -> Result<(), CommandError> {
+    let told = |found: &Downgrade| {
+        let Downgrade { service, to, from } = found;
+        format!("`{service}` would go back to `{to}`, and `{from}` has used its data")
+    };
+    if downgrades.is_empty() || args.accept_downgrade {
+        for found in downgrades {
+            session.ui.warn(&told(found));
+        }
+        return Ok(());
+    }
+    let message = "older images would be started on data that newer ones have used";
+    let error = CommandError::new("ROLLBACK_DOWNGRADE", exit::NOT_ROLLED_BACK, message);
+    let error = downgrades
+        .iter()
+        .map(told)
+        .fold(error, CommandError::because);
+    Err(error
+        .state("nothing was changed")
+        .command("toolkit up")
+        .fix("restore a backup that was made before, then `toolkit rollback --accept-downgrade`"))
 }
 
 /// The instance as it was last applied, which tells how to make again what stood.
