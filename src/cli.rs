@@ -560,7 +560,7 @@ mod tests {
     #[test]
     fn only_the_arguments_of_config_are_left_out() {
         let shown = |words: &[&str]| session(words).command_line();
-        let line = shown(&["toolkit", "config", "set", "PASSWORD=s3cret"]);
+        let line = shown(&["toolkit", "config", "set", "PASSWORD", "s3cret"]);
         assert_eq!(line, "toolkit config set");
         let words = ["toolkit", "--root", "config", "up", "redis", "--timeout=5m"];
         assert_eq!(shown(&words), words.join(" "));
