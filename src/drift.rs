@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::applied::Applied;
 use crate::compose::MountSource;
+use crate::compose::Project;
 use crate::compose::Service;
 use crate::compose::canonical;
 use crate::deployment::Deployment;
@@ -101,10 +103,7 @@ pub struct Comparison<'a> {
 pub fn find(comparison: &Comparison<'_>) -> Vec<Drift> {
     let mut found = Vec::new();
     for (name, definition) in &comparison.deployment.project.services {
-        match comparison.observed.container(name) {
-            None => found.push(missing_container(comparison, name)),
-            Some(container) => service(comparison, name, definition, container, &mut found),
-        }
+        containers(comparison, name, definition, &mut found);
     }
     orphans(comparison, &mut found);
     networks(comparison, &mut found);
@@ -114,20 +113,59 @@ pub fn find(comparison: &Comparison<'_>) -> Vec<Drift> {
     found
 }
 
-fn missing_container(comparison: &Comparison<'_>, service: &str) -> Drift {
+/// Compares the containers of a service with the number it should have and each with its definition.
+fn containers(
+    comparison: &Comparison<'_>,
+    name: &str,
+    definition: &Service,
+    found: &mut Vec<Drift>,
+) {
+    let project = &comparison.deployment.project;
+    let scale = project.scale(name);
+    let wanted = usize::try_from(scale).unwrap_or(usize::MAX);
+    let existing = comparison.observed.containers_of(name);
+    let (kept, surplus) = existing.split_at(existing.len().min(wanted));
+    let taken: BTreeSet<u32> = kept.iter().map(|kept| kept.number()).collect();
+    let missing = (1..).filter(|number| !taken.contains(number));
+    for number in missing.take(wanted - kept.len()) {
+        found.push(missing_container(comparison, name, number));
+    }
+    for container in kept {
+        service(comparison, name, definition, container, found);
+    }
+    for container in surplus {
+        found.push(Drift {
+            kind: Kind::NotApplied,
+            resource: format!("container {}", container.name),
+            expected: format!("scale {scale}"),
+            found: format!("scale {}", existing.len()),
+            since: comparison.configured.map(ToOwned::to_owned),
+            fix: "toolkit up".to_owned(),
+        });
+    }
+}
+
+/// What differs: the service, or the container where it has several.
+fn resource(comparison: &Comparison<'_>, service: &str, container: &str) -> String {
+    match comparison.deployment.project.scale(service) > 1 {
+        true => format!("container {container}"),
+        false => format!("service {service}"),
+    }
+}
+
+fn missing_container(comparison: &Comparison<'_>, service: &str, number: u32) -> Drift {
+    let project = &comparison.deployment.project;
     let was_applied = comparison
         .applied
-        .is_some_and(|applied| applied.project.services.contains_key(service));
+        .is_some_and(|applied| applied.project.scale(service) >= number);
+    let name = project.numbered_name(service, number);
     Drift {
         kind: match was_applied {
             true => Kind::Missing,
             false => Kind::NotApplied,
         },
-        resource: format!("service {service}"),
-        expected: format!(
-            "container `{}`",
-            comparison.deployment.project.container_name(service)
-        ),
+        resource: resource(comparison, service, &name),
+        expected: format!("container `{name}`"),
         found: "no container".to_owned(),
         since: None,
         fix: "toolkit up".to_owned(),
@@ -142,7 +180,7 @@ fn service(
     found: &mut Vec<Drift>,
 ) {
     let project = &comparison.deployment.project;
-    let resource = format!("service {name}");
+    let resource = resource(comparison, name, &container.name);
     let drift = |kind, expected: String, is: String, since: Option<String>, fix: &str| Drift {
         kind,
         resource: resource.clone(),
@@ -180,7 +218,7 @@ fn service(
         )),
         _ => {}
     }
-    let wanted = project.container_name(name);
+    let wanted = project.numbered_name(name, container.number());
     if container.name != wanted {
         let fix = format!("docker rename {} {wanted}", container.name);
         found.push(drift(
@@ -391,14 +429,23 @@ fn files(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
             continue;
         }
         let changed = present.modified.as_deref().and_then(time);
-        let services = comparison.deployment.project.services.iter();
-        let unaware: Vec<&str> = services
-            .filter(|(_, definition)| mounts(definition, path))
-            .filter_map(|(name, _)| {
-                let container = comparison.observed.container(name)?;
-                let started = time(&container.started_at)?;
-                let is_late = container.state.is_running() && changed? > started;
-                is_late.then_some(name.as_str())
+        let project = &comparison.deployment.project;
+        let is_unaware = |container: &&Container| {
+            let started = time(&container.started_at);
+            let is_late = changed.zip(started).is_some_and(|(at, start)| at > start);
+            container.state.is_running() && is_late
+        };
+        let unaware: Vec<&str> = project
+            .services
+            .iter()
+            .filter(|(_, definition)| mounts(project, definition, path))
+            .map(|(name, _)| name.as_str())
+            .filter(|name| {
+                comparison
+                    .observed
+                    .containers_of(name)
+                    .iter()
+                    .any(is_unaware)
             })
             .collect();
         if unaware.is_empty() {
@@ -424,8 +471,9 @@ fn files(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
         .map(|file| file.path.as_path())
         .collect();
     for path in kept.into_iter().flat_map(|files| files.keys()) {
-        let services = &comparison.deployment.project.services;
-        let is_mounted = services.values().any(|definition| mounts(definition, path));
+        let project = &comparison.deployment.project;
+        let mut services = project.services.values();
+        let is_mounted = services.any(|definition| mounts(project, definition, path));
         let is_there = comparison.present.files.contains_key(path);
         if is_mounted && !is_there && !named.contains(&path.as_path()) {
             found.push(Drift {
@@ -440,12 +488,51 @@ fn files(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
     }
 }
 
-fn mounts(definition: &Service, path: &Path) -> bool {
-    definition.volumes.iter().any(
+/// Whether a service gets a file of the host: as a mount, or as a secret or config.
+fn mounts(project: &Project, definition: &Service, path: &Path) -> bool {
+    let is_bound = definition.volumes.iter().any(
         |mount| matches!(&mount.source, MountSource::Bind { path: source, .. } if Path::new(source) == path),
-    )
+    );
+    let sections = [("secrets", &project.secrets), ("configs", &project.configs)];
+    let is_granted = sections.iter().any(|(section, entries)| {
+        let grants = definition.rest.get(*section).and_then(Value::as_array);
+        let mut files = grants.into_iter().flatten().filter_map(|grant| {
+            let source = grant.get("source")?.as_str()?;
+            entries.get(source)?.get("file")?.as_str()
+        });
+        files.any(|file| Path::new(file) == path)
+    });
+    is_bound || is_granted
 }
 
 fn time(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::load;
+
+    #[test]
+    fn the_file_of_a_secret_is_one_that_a_service_mounts() {
+        let text = "services:
+  a: {image: 'x:1', secrets: [key], configs: [{source: conf, target: /etc/c}]}
+  b: {image: 'x:1', volumes: ['/srv/b:/b']}
+secrets: {key: {file: /srv/key}}
+configs: {conf: {file: /srv/conf}}
+";
+        let project = load::project(text, "p").unwrap();
+        for (path, expected) in [
+            ("/srv/key", vec!["a"]),
+            ("/srv/conf", vec!["a"]),
+            ("/srv/b", vec!["b"]),
+            ("/srv/c", vec![]),
+        ] {
+            let services = project.services.iter();
+            let found = services.filter(|(_, one)| mounts(&project, one, Path::new(path)));
+            let found: Vec<&str> = found.map(|(name, _)| name.as_str()).collect();
+            assert_eq!(found, expected, "{path}");
+        }
+    }
 }

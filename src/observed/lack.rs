@@ -160,7 +160,7 @@ impl Observed {
     }
 
     /// All services that should do their work and do not, with the reason, in start order. A task
-    /// that has ended well is done.
+    /// that has ended well is done, and one that should have no container lacks nothing.
     #[must_use]
     pub fn shortcomings(&self, project: &Project) -> Vec<(String, String)> {
         let is_done = |service: &str| {
@@ -169,7 +169,7 @@ impl Observed {
         };
         let services = project.start_order().into_iter();
         services
-            .filter(|service| !is_done(service))
+            .filter(|service| project.scale(service) > 0 && !is_done(service))
             .filter_map(|service| Some((service.to_owned(), self.shortcoming(service)?)))
             .collect()
     }
@@ -250,6 +250,14 @@ mod tests {
         }
         unpublished.state = ContainerState::Exited { exit_code: 0 };
         assert_eq!(unpublished.lost_network(&bridge), None);
+    }
+
+    #[test]
+    fn a_service_of_no_containers_lacks_nothing() {
+        let text = "services: {a: {image: 'x:1', scale: 0}, b: {image: 'x:1'}}";
+        let project = crate::compose::load::project(text, "p").unwrap();
+        let missing = vec![("b".to_owned(), "it does not exist".to_owned())];
+        assert_eq!(Observed::default().shortcomings(&project), missing);
     }
 
     #[test]
