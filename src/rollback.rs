@@ -26,8 +26,12 @@ pub fn plan(previous: &Deployment, observed: &Observed, before: &[Existing]) -> 
 
     // One that did not run and still exists is left alone; one that is gone can only be made by
     // an `up`, and stops again afterwards.
+    let runs = |service: &str| {
+        let mut stood = before.iter();
+        stood.any(|stood| stood.service == service && stood.running)
+    };
     let returns = |service: &str| {
-        stood(service).is_some_and(|stood| stood.running || observed.container(service).is_none())
+        runs(service) || (stood(service).is_some() && observed.container(service).is_none())
     };
     let mut target = previous.clone();
     target.project.services.retain(|name, _| returns(name));
@@ -40,13 +44,32 @@ pub fn plan(previous: &Deployment, observed: &Observed, before: &[Existing]) -> 
     let idle = before.iter().filter(|stood| !stood.running);
     let idle: Vec<String> = idle.map(|stood| stood.service.clone()).collect();
     let mut afterwards = observed.clone();
-    for service in idle.iter().filter(|service| returns(service)) {
-        afterwards.containers.push(Container {
-            service: service.clone(),
-            name: previous.project.container_name(service),
-            state: ContainerState::Running,
-            ..Container::default()
-        });
+    // Of a service with several containers, those stop that stood still; the others run on.
+    let still = |name: &str| {
+        let mut stood = before.iter();
+        stood.any(|stood| stood.container == name && !stood.running)
+    };
+    let containers = &mut afterwards.containers;
+    containers.retain(|found| !runs(&found.service) || still(&found.name));
+    for stood in before.iter().filter(|stood| !stood.running) {
+        if !returns(&stood.service) {
+            continue;
+        }
+        match containers
+            .iter_mut()
+            .find(|found| found.name == stood.container)
+        {
+            Some(found) => found.state = ContainerState::Running,
+            None => containers.push(Container {
+                service: stood.service.clone(),
+                name: match runs(&stood.service) {
+                    true => stood.container.clone(),
+                    false => previous.project.container_name(&stood.service),
+                },
+                state: ContainerState::Running,
+                ..Container::default()
+            }),
+        }
     }
     let mut plan = match idle.is_empty() {
         true => Plan::default(),

@@ -166,6 +166,38 @@ fn an_operation_that_changed_nothing_needs_no_way_back() {
 }
 
 #[test]
+fn of_several_containers_the_one_that_stood_still_does_so_again() {
+    let mut previous = previous();
+    let text = "services: {a: {image: 'x:1', scale: 2}}";
+    previous.project = load::project(text, "p").unwrap();
+    let replica = |number: u32, state: ContainerState| {
+        let mut container = container("a", state, true);
+        let service = previous.project.services.get("a").unwrap();
+        let hash = compose::canonical::service_hash(service);
+        container
+            .labels
+            .insert(labels::CONFIG_HASH.to_owned(), hash);
+        let label = labels::CONTAINER_NUMBER.to_owned();
+        container.labels.insert(label, number.to_string());
+        container.name = format!("p-a-{number}");
+        container
+    };
+    let before = [
+        stood("a", false),
+        Existing {
+            container: "p-a-2".to_owned(),
+            ..stood("a", true)
+        },
+    ];
+    // The one that ran was stopped, the other one was started.
+    let now = observed(vec![replica(1, RUNS), replica(2, STOPPED)]);
+    assert_eq!(
+        titles(&rollback::plan(&previous, &now, &before)),
+        ["start container `p-a-2`", "stop container `p-a-1`"]
+    );
+}
+
+#[test]
 fn images_older_than_what_used_the_data_are_told() {
     let told = |service: &str, from: &str, to: &str, state: ContainerState| {
         let mut previous = previous();
