@@ -97,6 +97,20 @@ pub fn load_at(session: &Session, root: &Path) -> Result<Instance, CommandError>
 /// # Errors
 /// The configuration is wrong.
 pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Instance, CommandError> {
+    from_all_texts(session, root, texts, &dotenv(root)?, override_file(root)?)
+}
+
+/// As [`from_texts`], with the text of `lib/.env` and the operator's definitions.
+///
+/// # Errors
+/// The configuration is wrong.
+pub fn from_all_texts(
+    session: &Session,
+    root: &Path,
+    texts: &Texts,
+    dotenv: &str,
+    files: Vec<File>,
+) -> Result<Instance, CommandError> {
     // What a shell sets by itself, and a service manager does not.
     let of_shell = |name: &str| match name {
         "PWD" => Some(session.current_folder.display().to_string()),
@@ -109,7 +123,7 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
         rc: &texts.rc,
         variables: &texts.variables,
         version: &texts.version,
-        dotenv: &dotenv(root)?,
+        dotenv,
         environment: &environment,
         canonical: &real_path,
         is_folder: &host::is_folder,
@@ -132,7 +146,6 @@ pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Insta
             .and_then(|at| line_of(&at.file, at.line));
         session.ui.problem(problem, line.as_deref());
     }
-    let files = override_file(root)?;
     let deployment = deployment_of(root, texts, &settings, files, &environment)
         .map_err(|error| of_deployment(error, &line_of))?;
     for finding in &deployment.warnings {

@@ -1,5 +1,7 @@
 //! What a command says of the state that other runs left, without an engine.
 
+use toolkit::applied;
+use toolkit::compose::load;
 use toolkit::journal::{Existing, Journal, Operation};
 
 use super::sandbox::Sandbox;
@@ -120,6 +122,21 @@ fn an_operation_of_another_engine_is_left_alone() {
     let sandbox = self::sandbox();
     leave_unfinished(&sandbox, request(NO_ENGINE));
     sandbox.run(&["up"]).ended_with(8);
+}
+
+/// What was applied says how to go back; what is in the present files does not matter.
+#[test]
+fn a_rollback_does_not_read_the_present_definitions() {
+    let sandbox = sandbox();
+    let project = load::project("services: {a: {image: 'x:1'}}", "overleaf").unwrap();
+    let applied = applied::of(&project, &sandbox.root(), None).unwrap();
+    applied::save(&sandbox.root().join(".toolkit"), &applied).unwrap();
+    leave_unfinished(&sandbox, serde_json::Value::Null);
+    sandbox.write("config/docker-compose.override.yml", "services: [\n");
+    sandbox.write("lib/.env", "A='\n");
+    sandbox.run(&["up"]).ended_with(3);
+    // It gets as far as the engine.
+    sandbox.run(&["rollback"]).ended_with(8);
 }
 
 #[test]

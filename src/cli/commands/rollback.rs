@@ -9,6 +9,7 @@ use super::super::{
 use super::resume;
 use crate::applied;
 use crate::applied::Applied;
+use crate::compose::load::File;
 use crate::journal::{self, Existing, Outcome};
 use crate::rollback;
 use crate::rollback::Downgrade;
@@ -130,7 +131,17 @@ fn previous(
         .command("toolkit resume"));
     };
     let mut instance = match texts(&applied) {
-        Some(texts) => instance::from_texts(session, root, &texts)?,
+        // Nothing of the present files: what is wrong with them now does not matter for the way back.
+        Some(texts) => {
+            let text = |name: &str| applied.texts.get(name).cloned();
+            let dotenv = text(settings::DOTENV_FILE).unwrap_or_default();
+            let files = text(settings::OVERRIDE_FILE).map(|text| File {
+                path: root.join(settings::OVERRIDE_FILE),
+                text,
+                is_literal: false,
+            });
+            instance::from_all_texts(session, root, &texts, &dotenv, files.into_iter().collect())?
+        }
         None => instance::load_at(session, root)?,
     };
     instance.deployment.project = applied.project;
