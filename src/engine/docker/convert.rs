@@ -473,7 +473,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn running(endpoint: Value) -> Container {
+    fn running(endpoint: &Value) -> Container {
         let answer = json!({
             "Id": "c", "Name": "/p-a-1", "State": { "Status": "running" },
             "NetworkSettings": { "Networks": { "p_default": endpoint } },
@@ -483,21 +483,21 @@ mod tests {
 
     #[test]
     fn a_container_has_an_address_of_either_kind_and_may_have_none() {
-        let found = running(json!({
+        let found = running(&json!({
             "NetworkID": "n", "EndpointID": "e",
             "IPAddress": "", "GlobalIPv6Address": "fd00::2",
         }));
         assert_eq!(found.address(), "fd00::2".parse().ok());
-        let found = running(json!({
+        let found = running(&json!({
             "NetworkID": "n", "EndpointID": "",
             "IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2",
         }));
         assert_eq!(found.address(), "10.0.0.2".parse().ok());
         assert_eq!(found.network_ids, ["n".to_owned()].into());
-        let bare = running(json!({ "NetworkID": "n", "EndpointID": "e", "IPAddress": "" }));
+        let bare = running(&json!({ "NetworkID": "n", "EndpointID": "e", "IPAddress": "" }));
         assert_eq!(bare.address(), None);
         assert_eq!(bare.network_ids, ["n".to_owned()].into());
-        let lost = running(json!({ "NetworkID": "n", "EndpointID": "", "IPAddress": "" }));
+        let lost = running(&json!({ "NetworkID": "n", "EndpointID": "", "IPAddress": "" }));
         assert!(lost.network_ids.is_empty() && lost.addresses.is_empty());
     }
 }
