@@ -106,9 +106,11 @@ impl DockerEngine {
         let client = Docker::connect_with_host(place).map_err(failed)?;
         // Today's bollard sends no version at all; the call keeps a later one, which does, right.
         let hello = async {
-            let client = client.negotiate_version().await?;
-            let (version, info) = futures_util::join!(client.version(), client.info());
-            Ok::<_, bollard::errors::Error>((client, version?, info.ok()))
+            // All at once: an engine asks its own parts for their versions, which takes a while.
+            let negotiated = client.clone().negotiate_version();
+            let answers = futures_util::join!(negotiated, client.version(), client.info());
+            let (client, version, info) = answers;
+            Ok::<_, bollard::errors::Error>((client?, version?, info.ok()))
         };
         let Ok(answer) = tokio::time::timeout(HELLO, hello).await else {
             let cause = format!("it does not answer within {} s", HELLO.as_secs());
