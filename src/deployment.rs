@@ -29,11 +29,10 @@ use crate::release::Edition;
 use crate::release::Version;
 use crate::secret::Secret;
 use crate::settings::Settings;
+use crate::settings::disclosure;
 use crate::settings::disclosure::Masker;
 use crate::settings::env_file;
 use crate::settings::problem::ProblemKind;
-use crate::settings::reference::Reference;
-use crate::settings::reference::ReferenceError;
 
 /// Name of mongo's replica set, as the upstream toolkit and the documentation have it.
 pub const REPLICA_SET: &str = "overleaf";
@@ -79,11 +78,15 @@ pub struct Deployment {
     /// profiles, by `seccomp=FILE` as the definition says it; `None` where the variable or the file that
     /// is named is not there.
     pub contents: BTreeMap<String, Option<Secret>>,
-    /// Knows which values must not be shown.
-    pub masker: Masker,
 }
 
 impl Deployment {
+    /// Knows which values must not be shown.
+    #[must_use]
+    pub fn masker(&self) -> &'static Masker {
+        disclosure::carried()
+    }
+
     /// The contents that are known.
     #[must_use]
     pub fn known_contents(&self) -> BTreeMap<String, Secret> {
@@ -187,9 +190,6 @@ pub enum DeploymentError {
     /// What a template renders is not a definition.
     #[error(transparent)]
     Definition(#[from] LoadError),
-    /// The shipped data about settings and variables is broken.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
 }
 
 /// What the command line knows and the files do not.
@@ -262,7 +262,6 @@ pub fn make(
         version: settings.version.clone(),
         origins: origins::of(settings, &project),
         contents: contents::of(settings, &project, definitions),
-        masker: Masker::new(&Reference::load()?),
         project,
         warnings,
     })

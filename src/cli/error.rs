@@ -236,8 +236,7 @@ impl From<DeploymentError> for CommandError {
                     .fix("`toolkit compose config` shows the definition; look at the value that the line holds")
             }
             DeploymentError::Catalogue(_)
-            | DeploymentError::Template(_)
-            | DeploymentError::Reference(_) => {
+            | DeploymentError::Template(_) => {
                 Self::new("BUG", exit::BUG, error.to_string()).chain(&error)
             }
         }

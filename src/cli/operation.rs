@@ -12,7 +12,7 @@ use crate::journal::{self, Existing, Held, Journal, Operation, Outcome, Unfinish
 use crate::observed::{Container, ContainerState};
 use crate::plan::Plan;
 use crate::settings::assignments::Dialect;
-use crate::settings::disclosure::Masker;
+use crate::settings::disclosure::{self, Masker};
 use crate::settings::{RC_FILE, VARIABLES_FILE};
 use crate::ui;
 
@@ -289,8 +289,7 @@ pub fn changes(state: &Path, root: &Path) -> Result<Vec<Change>, CommandError> {
         return Ok(Vec::new());
     };
     let after = applied::texts(root)?;
-    let reference = super::commands::config::reference()?;
-    let masker = Masker::new(&reference);
+    let masker = disclosure::carried();
     let empty = String::new();
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort();
@@ -300,7 +299,7 @@ pub fn changes(state: &Path, root: &Path) -> Result<Vec<Change>, CommandError> {
         let old = before.get(file).unwrap_or(&empty);
         let new = after.get(file).unwrap_or(&empty);
         if old != new {
-            let diff = shown_difference(&masker, file, old, new);
+            let diff = shown_difference(masker, file, old, new);
             let file = file.clone();
             changes.push(Change { file, diff });
         }

@@ -2,6 +2,8 @@
 //! engine: `lib/limits.toml`, embedded. They are rendered all the same; whoever is about to change
 //! something asks first.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -50,8 +52,7 @@ pub struct NotApplied {
 #[must_use]
 pub fn not_applied(project: &Project) -> Vec<NotApplied> {
     let tree = canonical::plain(project);
-    let rows = rows();
-    let rows = rows.iter().filter(|row| row.kind == Kind::Ignore);
+    let rows = ROWS.iter().filter(|row| row.kind == Kind::Ignore);
     let found = rows.flat_map(|row| {
         paths(&tree, row).into_iter().map(|path| NotApplied {
             place: place(project, &path),
@@ -70,7 +71,7 @@ pub fn not_applied(project: &Project) -> Vec<NotApplied> {
 pub fn refused(project: &Project, api: Option<(u32, u32)>) -> Vec<Refused> {
     let tree = canonical::plain(project);
     let mut found = Vec::new();
-    for row in rows() {
+    for row in ROWS.iter() {
         let because = match (row.kind, row.api.as_deref().and_then(version), api) {
             (Kind::Refuse, ..) => "an engine alone cannot do it".to_owned(),
             (Kind::Api, Some(needed), Some(api)) if api < needed => format!(
@@ -79,7 +80,7 @@ pub fn refused(project: &Project, api: Option<(u32, u32)>) -> Vec<Refused> {
             ),
             _ => continue,
         };
-        for path in paths(&tree, &row) {
+        for path in paths(&tree, row) {
             let (because, fix) = (because.clone(), row.advice.clone());
             found.push(refusal(project, path, because, fix));
         }
@@ -118,10 +119,11 @@ fn refusal(project: &Project, path: String, because: String, fix: String) -> Ref
     }
 }
 
-fn rows() -> Vec<Limit> {
+/// The rows; an `up` asks for them twice.
+static ROWS: LazyLock<Vec<Limit>> = LazyLock::new(|| {
     // Data that does not load limits nothing; a unit test keeps this from happening.
     toml::from_str(LIMITS_TOML).map_or_else(|_| Vec::new(), |limits: Limits| limits.limit)
-}
+});
 
 fn version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::assignments::{self, Assignment, Dialect};
 use super::reference::Reference;
@@ -33,10 +34,23 @@ const TELLING_LENGTH: usize = 8;
 const WEB: [&str; 2] = ["http", "https"];
 
 /// Knows which values are secret.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Masker {
     secret: BTreeSet<String>,
     plain: BTreeSet<String>,
+}
+
+/// The masker of the data that the program carries.
+static CARRIED: LazyLock<Masker> = LazyLock::new(|| {
+    // Data that does not load calls no name plain; a unit test keeps this from happening.
+    Reference::load().map_or_else(|_| Masker::default(), |reference| Masker::new(&reference))
+});
+
+/// The masker of the data that the program carries, made when something is shown for the first time:
+/// most runs show no value.
+#[must_use]
+pub fn carried() -> &'static Masker {
+    &CARRIED
 }
 
 impl Masker {

@@ -9,8 +9,6 @@ use toolkit::journal::Existing;
 use toolkit::observed::{Container, ContainerState, Network, Observed};
 use toolkit::plan::Plan;
 use toolkit::release::Edition;
-use toolkit::settings::disclosure::Masker;
-use toolkit::settings::reference::Reference;
 use toolkit::{compose, labels, rollback};
 
 const DEFINITION: &str = "services:
@@ -37,7 +35,6 @@ fn previous() -> Deployment {
         warnings: Vec::new(),
         origins: BTreeMap::new(),
         contents: BTreeMap::new(),
-        masker: Masker::new(&Reference::load().unwrap()),
     }
 }
 

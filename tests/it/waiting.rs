@@ -16,8 +16,6 @@ use toolkit::observe;
 use toolkit::observed::Health;
 use toolkit::observed::lack::Phase;
 use toolkit::release::{Edition, Version};
-use toolkit::settings::disclosure::Masker;
-use toolkit::settings::reference::Reference;
 
 const IMAGE: &str = "mongo:8.0";
 
@@ -54,7 +52,6 @@ fn deployment() -> Deployment {
         warnings: Vec::new(),
         origins: BTreeMap::new(),
         contents: BTreeMap::new(),
-        masker: Masker::new(&Reference::load().unwrap()),
     }
 }
 

@@ -80,7 +80,7 @@ fn changed_meanwhile() -> CommandError {
 ///
 /// # Errors
 /// The shipped data is broken.
-pub fn reference() -> Result<Reference, CommandError> {
+fn reference() -> Result<Reference, CommandError> {
     Ok(Reference::load().context("the shipped data is broken")?)
 }
 

@@ -1,6 +1,8 @@
 //! Values as a plan may show them: a secret becomes a fingerprint, by which two values can be told apart
 //! and none be found out.
 
+use std::cell::OnceCell;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -23,32 +25,41 @@ const WORDS: [&str; 5] = [
 /// Knows the secrets of a service.
 pub(super) struct Disclosure<'a> {
     deployment: &'a Deployment,
-    /// Names and values of variables that are secret, those of the container included.
-    secrets: Vec<(String, String)>,
+    desired: &'a Service,
+    container: &'a Container,
+    /// Names and values of variables that are secret, those of the container included; looked for
+    /// when there is something to show.
+    secrets: OnceCell<Vec<(String, String)>>,
 }
 
 impl<'a> Disclosure<'a> {
     pub(super) fn new(
         deployment: &'a Deployment,
-        desired: &Service,
-        container: &Container,
+        desired: &'a Service,
+        container: &'a Container,
     ) -> Self {
-        let wanted = desired.environment.0.iter();
+        Self {
+            deployment,
+            desired,
+            container,
+            secrets: OnceCell::new(),
+        }
+    }
+
+    fn secrets(&self) -> Vec<(String, String)> {
+        let masker = self.deployment.masker();
+        let wanted = self.desired.environment.0.iter();
         let wanted = wanted.filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let all = wanted.chain(&container.environment.0);
-        let secrets = all.filter(|(name, value)| {
-            deployment.masker.is_secret(name) && value.len() >= TELLING_LENGTH
-        });
+        let all = wanted.chain(&self.container.environment.0);
+        let secrets =
+            all.filter(|(name, value)| masker.is_secret(name) && value.len() >= TELLING_LENGTH);
         let mut secrets: Vec<(String, String)> = secrets
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         // The longest first: one may be part of another.
         secrets.sort_by(|a, b| (b.1.len(), b).cmp(&(a.1.len(), a)));
         secrets.dedup();
-        Self {
-            deployment,
-            secrets,
-        }
+        secrets
     }
 
     /// The value of a field, or of an entry of it, as it may be shown.
@@ -58,7 +69,7 @@ impl<'a> Disclosure<'a> {
         let is_named = matches!(field, "environment" | "labels" | "sysctls" | "files");
         let is_secret = match field {
             "files" => true,
-            _ if is_named => self.deployment.masker.is_secret(name),
+            _ if is_named => self.deployment.masker().is_secret(name),
             _ if WORDS.contains(&field) => self.has_telling_word(&text),
             _ => false,
         };
@@ -74,18 +85,18 @@ impl<'a> Disclosure<'a> {
 
     fn has_telling_word(&self, text: &str) -> bool {
         let mut words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')));
-        words.any(|word| self.deployment.masker.is_secret(word))
+        words.any(|word| self.deployment.masker().is_secret(word))
     }
 
     fn without_secrets(&self, name: &str, text: &str) -> String {
         let mut shown = text.to_owned();
-        for (secret, value) in &self.secrets {
+        for (secret, value) in self.secrets.get_or_init(|| self.secrets()) {
             if shown.contains(value.as_str()) {
                 shown = shown.replace(value.as_str(), &self.fingerprint(secret, value));
             }
         }
         self.deployment
-            .masker
+            .masker()
             .without_passwords(&shown, &self.fingerprint(name, text))
     }
 
