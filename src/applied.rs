@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use time::format_description::well_known::Rfc3339;
 
 use crate::compose::LoadError;
 use crate::compose::MountSource;
@@ -103,9 +102,8 @@ pub fn of(project: &Project, root: &Path, operation: Option<&str>) -> Result<App
             Err(_) => files.insert(path, Fingerprint::unknown()),
         };
     }
-    let now = host::now().truncate_to_second();
     Ok(Applied {
-        at: now.format(&Rfc3339).unwrap_or_default(),
+        at: host::stamp(host::now()),
         operation: operation.map(ToOwned::to_owned),
         project: project.clone(),
         texts: texts(root)?,

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Something on this machine could not be done.
 #[derive(Debug, Error)]
@@ -115,27 +116,6 @@ pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
     written.map_err(|source| HostError::file("write", path, source))
 }
 
-/// Writes a file that holds either its old text or the new one, whatever happens; it may exist.
-///
-/// # Errors
-/// It cannot be written; an old file is then whole.
-pub fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
-    let beside = suffixed(path, ".new");
-    match fs::remove_file(&beside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(HostError::file("remove", &beside, source)),
-    }
-    write_new(&beside, text, mode)?;
-    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| HostError::file("sync", folder, source))
-}
-
 /// Replaces a file: writes beside it, syncs, renames. The file keeps its mode and owner; a symbolic
 /// link stays one and the file it points to is replaced. The old text is kept beside as `NAME.bak`.
 ///
@@ -147,9 +127,7 @@ pub fn replace(path: &Path, text: &str) -> Result<(), HostError> {
     let old = read_text(path)?;
     put(&suffixed(path, ".bak"), &old, &metadata)?;
     put(path, text, &metadata)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| HostError::file("sync", folder, source))
+    durable::sync_folder(path)
 }
 
 /// Replaces several files as one change, as [`replace`] does with each: all new texts are written
@@ -196,9 +174,7 @@ fn rename_all(ready: &[Ready]) -> Result<(), HostError> {
         }
     }
     for (path, ..) in ready {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| HostError::file("sync", folder, source))?;
+        durable::sync_folder(path)?;
     }
     Ok(())
 }
@@ -218,11 +194,7 @@ fn put(path: &Path, text: &str, like: &fs::Metadata) -> Result<(), HostError> {
 /// Writes the text that is to replace a file beside it, with the mode and owner of another one.
 fn write_beside(path: &Path, text: &str, like: &fs::Metadata) -> Result<PathBuf, HostError> {
     let beside = suffixed(path, ".new");
-    match fs::remove_file(&beside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(HostError::file("remove", &beside, source)),
-    }
+    durable::remove(&beside)?;
     write_new(&beside, text, like.permissions().mode() & 0o7777)?;
     // Only root may give a file away; for everybody else the owner is right already.
     let owner = (like.uid(), like.gid());
@@ -396,6 +368,13 @@ pub fn new_secret() -> Result<String, HostError> {
 #[must_use]
 pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A moment in whole seconds, RFC 3339: the form in which this program keeps times.
+#[must_use]
+pub fn stamp(at: OffsetDateTime) -> String {
+    let at = at.truncate_to_second().format(&Rfc3339);
+    at.unwrap_or_default()
 }
 
 /// What a file holds, in a form that can be kept and compared.

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
-use time::format_description::well_known::Rfc3339;
 
 use crate::host;
 use crate::host::HostError;
@@ -75,8 +74,7 @@ pub fn new_id() -> Result<String, HostError> {
 }
 
 fn stamp() -> String {
-    let now = host::now().truncate_to_second();
-    now.format(&Rfc3339).unwrap_or_default()
+    host::stamp(host::now())
 }
 
 fn current(state: &Path) -> PathBuf {

@@ -244,6 +244,12 @@ pub enum ContainerState {
 }
 
 impl ContainerState {
+    /// Whether it is meant to run: its process lives now, or is between two starts.
+    #[must_use]
+    pub fn may_run(self) -> bool {
+        self.is_running() || matches!(self, Self::Restarting { .. })
+    }
+
     /// Whether its process lives now.
     #[must_use]
     pub fn is_running(self) -> bool {

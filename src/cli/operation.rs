@@ -9,7 +9,7 @@ use crate::applied::{self, Applied, AppliedError};
 use crate::history::{self, Change, HistoryError, Ignored, Record, Step, Who};
 use crate::host;
 use crate::journal::{self, Existing, Held, Journal, Operation, Outcome, Unfinished};
-use crate::observed::{Container, ContainerState};
+use crate::observed::Container;
 use crate::plan::Plan;
 use crate::settings::assignments::Dialect;
 use crate::settings::disclosure::{self, Masker};
@@ -56,9 +56,7 @@ pub fn begin(
     let before = existing.iter().map(|found| Existing {
         service: found.service.clone(),
         container: found.name.clone(),
-        // One that is between two starts is meant to run.
-        running: found.state.is_running()
-            || matches!(found.state, ContainerState::Restarting { .. }),
+        running: found.state.may_run(),
     });
     let steps = plan.steps.iter().map(|step| Step {
         title: step.action.to_string(),
@@ -71,7 +69,7 @@ pub fn begin(
         request: unfinished::request(session, &instance.root)?,
         steps: steps.iter().map(|step| step.title.clone()).collect(),
         before: before.collect(),
-        started: stamp(host::now()),
+        started: host::stamp(host::now()),
         follows: None,
         volumes: held(journal::left_behind(&state)?, existing),
     };
@@ -183,7 +181,7 @@ impl Running {
             Ok(now) => now,
             Err(error) => return Err(error.clone()),
         };
-        now.at = stamp(host::now());
+        now.at = host::stamp(host::now());
         if self.journal.is_some() || !applied::is_kept(&self.state, now) {
             applied::save(&self.state, now)?;
         }
@@ -272,11 +270,6 @@ fn who() -> Who {
         sudo_user: super::environment("SUDO_USER").filter(|name| !name.is_empty()),
         machine: host::identity::machine(),
     }
-}
-
-fn stamp(at: time::OffsetDateTime) -> String {
-    let format = &time::format_description::well_known::Rfc3339;
-    at.truncate_to_second().format(format).unwrap_or_default()
 }
 
 /// What changed in the configuration since it was last applied, without secrets.

@@ -165,7 +165,8 @@ pub fn remove(path: &Path) -> Result<(), HostError> {
     }
 }
 
-fn sync_folder(path: &Path) -> Result<(), HostError> {
+/// Syncs the folder of a file, so that its name is on the disk.
+pub(super) fn sync_folder(path: &Path) -> Result<(), HostError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|source| HostError::file("sync", folder, source))

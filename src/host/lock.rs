@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use time::format_description::well_known::Rfc3339;
 
-use super::{HostError, create_folder, durable, identity, now, suffixed, write_new};
+use super::{HostError, create_folder, durable, identity, now, stamp, suffixed, write_new};
 
 /// How often a waiting run tries again. `flock` has no wait with a deadline.
 const RETRY: Duration = Duration::from_millis(100);
@@ -185,10 +184,7 @@ pub async fn take(state: &Path, command: &str, patience: Duration) -> Result<Loc
         command: command.to_owned(),
         user: identity::user(),
         machine: identity::machine(),
-        since: now()
-            .truncate_to_second()
-            .format(&Rfc3339)
-            .unwrap_or_default(),
+        since: stamp(now()),
         ..Owner::default()
     };
     write_record(&record, &owner)?;

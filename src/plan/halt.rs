@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::{DEFAULT_GRACE, Plan};
 use crate::compose::Project;
 use crate::labels;
-use crate::observed::{Container, ContainerState, Observed};
+use crate::observed::{Container, Observed};
 
 /// How a container ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,6 @@ pub(super) struct End<'a> {
     pub(super) container: &'a Container,
     pub(super) how: How,
     pub(super) cause: &'a str,
-}
-
-fn may_live(container: &Container) -> bool {
-    container.state.is_running() || matches!(container.state, ContainerState::Restarting { .. })
 }
 
 /// Services that a container needs: what its definition says, and what the definition said that it
@@ -109,7 +105,7 @@ pub(super) fn all(
         let users = users.iter().filter_map(|user| done.get(user));
         let mut needs: Vec<usize> = before.iter().chain(users).copied().collect();
         let mut last = None;
-        if may_live(container) || how == How::Stop {
+        if container.state.may_run() || how == How::Stop {
             let action = Action::StopContainer {
                 service: service.clone(),
                 name: name.clone(),
@@ -138,7 +134,7 @@ pub(super) fn all(
 pub fn stop(project: &Project, observed: &Observed, services: &[String]) -> Plan {
     let mut draft = Draft::default();
     let wanted = observed.containers.iter().filter(|container| {
-        may_live(container) && (services.is_empty() || services.contains(&container.service))
+        container.state.may_run() && (services.is_empty() || services.contains(&container.service))
     });
     let ends: Vec<End<'_>> = wanted
         .map(|container| asked(container, How::Stop))

@@ -221,10 +221,8 @@ pub fn restart(
     let affected = affected(project, services);
     let is_wanted =
         |container: &Container| services.is_empty() || affected.contains(&*container.service);
-    let lives = |container: &&Container| {
-        container.state.is_running() || matches!(container.state, ContainerState::Restarting { .. })
-    };
-    let running = observed.containers.iter().filter(lives);
+    let running = observed.containers.iter();
+    let running = running.filter(|container| container.state.may_run());
     let running = running.filter(|container| is_wanted(container));
     let ends: Vec<End<'_>> = running
         .clone()

@@ -57,7 +57,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     shortcomings.retain(|(service, _)| chosen.contains(service.as_str()));
     if let Some(out) = &args.out {
         let file = PlanFile::new(&plan, &request, deployment, &observed);
-        host::write_whole(&session.current_folder.join(out), &file.text(), 0o600)?;
+        host::durable::put_private(&session.current_folder.join(out), &file.text())?;
     }
     if args.tree && !session.ui.is_json() {
         let style = session.ui.answer_style();
