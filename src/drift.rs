@@ -19,11 +19,9 @@ use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::FolderState;
 use crate::observed::Observed;
+use crate::observed::short_id;
 use crate::plan;
 use crate::plan::difference;
-
-/// Digits of a hash that people compare.
-const SHOWN: usize = 12;
 
 /// In which way something is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -276,17 +274,9 @@ fn moved_image(
     observed: &Observed,
 ) -> Option<(String, String)> {
     let present = observed.images.get(&definition.image)?.as_ref()?;
-    let made_from = container
-        .labels
-        .get(labels::IMAGE)
-        .unwrap_or(&container.image_id);
-    let is_moved = container.image == definition.image && present.id != *made_from;
-    is_moved.then(|| (shown(&present.id), shown(made_from)))
-}
-
-fn shown(hash: &str) -> String {
-    let digits = hash.trim_start_matches("sha256:");
-    digits.chars().take(SHOWN).collect()
+    let made_from = container.made_from();
+    let is_moved = container.image == definition.image && present.id != made_from;
+    is_moved.then(|| (short_id(&present.id), short_id(made_from)))
 }
 
 fn ports(definition: &Service, container: &Container, mut tell: impl FnMut(String, String)) {
@@ -455,10 +445,10 @@ fn files(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
             kind: Kind::FileEdited,
             resource: path.display().to_string(),
             expected: match before {
-                Some(before) => format!("sha256 {}", shown(&before.sha256)),
+                Some(before) => format!("sha256 {}", short_id(&before.sha256)),
                 None => "as it was when the container started".to_owned(),
             },
-            found: format!("sha256 {}", shown(&present.sha256)),
+            found: format!("sha256 {}", short_id(&present.sha256)),
             since: present.modified.clone(),
             fix: format!("toolkit restart {}", unaware.join(" ")),
         });

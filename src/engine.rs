@@ -18,14 +18,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use sha2::Digest;
-use sha2::Sha256;
 use thiserror::Error;
 
 use crate::compose::Network as NetworkDefinition;
 use crate::compose::Service;
 use crate::compose::Values;
 use crate::compose::Volume;
+use crate::compose::canonical;
 use crate::observed::Container;
 use crate::observed::EngineFacts;
 use crate::observed::Image;
@@ -230,8 +229,7 @@ pub enum EngineError {
 /// SHA-256 over the content of a file, in hexadecimal digits: what [`Made`] holds of it.
 #[must_use]
 pub fn digest(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    canonical::digest(content)
 }
 
 /// What the engine will show of a container that is made of a request.

@@ -9,6 +9,14 @@ pub fn tag(reference: &str) -> Option<&str> {
         .map(|(_, tag)| tag)
 }
 
+/// The version that the tag of a reference begins with, as in `mongo:8.0.4-noble`; a digest behind the
+/// tag does not take it away. `None` when the tag begins with no number.
+#[must_use]
+pub fn version(reference: &str) -> Option<&str> {
+    let tag = tag(reference.split('@').next()?)?;
+    tag.starts_with(|c: char| c.is_ascii_digit()).then_some(tag)
+}
+
 /// The reference with a tag; one that already has a tag or digest is kept.
 #[must_use]
 pub fn with_tag(reference: &str, tag_if_none: &str) -> String {
@@ -37,6 +45,19 @@ mod tests {
             ("b@sha256:ab", "b@sha256:ab"),
         ] {
             assert_eq!(with_tag(reference, "1"), expected);
+        }
+    }
+
+    #[test]
+    fn a_version_is_a_tag_that_begins_with_a_number() {
+        for (reference, expected) in [
+            ("mongo:8.0.4-noble", Some("8.0.4-noble")),
+            ("mongo:8.0@sha256:ab", Some("8.0")),
+            ("mongo:latest", None),
+            ("mongo@sha256:12", None),
+            ("registry.local:5000/mongo", None),
+        ] {
+            assert_eq!(version(reference), expected, "{reference}");
         }
     }
 

@@ -79,6 +79,16 @@ impl Observed {
     }
 }
 
+/// Digits of an id that are shown.
+const SHOWN_ID: usize = 12;
+
+/// An id as people see it: its first digits, without the name of the hash.
+#[must_use]
+pub fn short_id(id: &str) -> String {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.chars().take(SHOWN_ID).collect()
+}
+
 /// What the engine says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineFacts {
@@ -153,6 +163,13 @@ pub struct Container {
 }
 
 impl Container {
+    /// Id of the image it was made from. What the engine shows as its image can be the id of one
+    /// platform of it, depending on how the engine stores images.
+    #[must_use]
+    pub fn made_from(&self) -> &str {
+        self.labels.get(labels::IMAGE).unwrap_or(&self.image_id)
+    }
+
     /// Its number within the service, from 1.
     #[must_use]
     pub fn number(&self) -> u32 {

@@ -131,20 +131,15 @@ pub fn downgrades(
     found
 }
 
-/// The tag of an image; a digest behind it does not take it away.
-fn tag(reference: &str) -> Option<&str> {
-    image::tag(reference.split('@').next()?)
-}
-
 fn release(reference: &str) -> Option<Version> {
-    tag(reference)?.parse().ok()
+    image::version(reference)?.parse().ok()
 }
 
 /// The series of a mongo, major and minor; a tag may name the major version alone.
 type Series = (u64, Option<u64>);
 
 fn series(reference: &str) -> Option<Series> {
-    let mut parts = tag(reference)?.split(['.', '-']);
+    let mut parts = image::version(reference)?.split(['.', '-']);
     let major = parts.next()?.parse().ok()?;
     Some((major, parts.next().and_then(|minor| minor.parse().ok())))
 }

@@ -28,20 +28,13 @@ pub(super) fn is_mongo_new(world: &World<'_>) -> bool {
     facts.is_some_and(|facts| is_here && facts.exists && !facts.is_empty)
 }
 
-/// The version that the tag of a service's image names.
-fn version_of_tag(reference: &str) -> Option<&str> {
-    // A digest behind the tag does not take the version away.
-    let tag = image::tag(reference.split('@').next()?)?;
-    tag.starts_with(|c: char| c.is_ascii_digit()).then_some(tag)
-}
-
 /// The version of the mongo that the project runs, by its tag.
 pub(super) fn wanted_mongo(view: &View<'_>) -> Result<String, Outcome> {
     view.not_bundled()?;
     let Some(mongo) = view.deployment.project.services.get("mongo") else {
         return Err(not_needed("mongo is external"));
     };
-    match version_of_tag(&mongo.image) {
+    match image::version(&mongo.image) {
         Some(version) => Ok(version.to_owned()),
         None => Err(not_checked(&format!(
             "the tag of `{}` names no version",
@@ -156,7 +149,7 @@ fn data_version(view: &View<'_>) -> Result<(String, &'static str), Outcome> {
         }
     }
     let container = view.observed()?.container("mongo");
-    let version = container.and_then(|container| version_of_tag(&container.image));
+    let version = container.and_then(|container| image::version(&container.image));
     match version {
         Some(version) => Ok((version.to_owned(), "its container has that image")),
         None => Err(not_checked("nothing tells which mongo used the data last")),
@@ -345,7 +338,7 @@ pub(super) fn redis_too_old(view: &View<'_>) -> Looked {
     let service = view.deployment.project.services.get("redis");
     let version = match (&view.machine.redis, service) {
         (Asked::Answered { facts, .. }, _) => facts.version.clone(),
-        (_, Some(redis)) => match version_of_tag(&redis.image) {
+        (_, Some(redis)) => match image::version(&redis.image) {
             Some(version) => version.to_owned(),
             None => {
                 let because = format!("the tag of `{}` names no version", redis.image);

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::files::{Texts, masked};
 use super::instance::Instance;
 use super::{Session, error::CommandError, files, instance};
+use crate::compose;
 use crate::compose::LoadError;
 use crate::compose::Project;
 use crate::compose::load::{File, Finding};
@@ -27,11 +28,7 @@ fn not_applied(deployment: &Deployment) -> Vec<Problem> {
     found
         .map(|found| Problem {
             kind: ProblemKind::Warning,
-            place: found.place.map(|place| Place {
-                file: place.file,
-                line: place.line,
-                column: place.column,
-            }),
+            place: found.place.as_ref().map(of_place),
             text: format!("`{}` is not carried out", found.path),
             advice: found.advice,
         })
@@ -44,15 +41,20 @@ fn refused(deployment: &Deployment) -> Vec<Problem> {
     found
         .map(|found| Problem {
             kind: ProblemKind::Error,
-            place: found.place.map(|place| Place {
-                file: place.file,
-                line: place.line,
-                column: place.column,
-            }),
+            place: found.place.as_ref().map(of_place),
             text: format!("`{}` cannot be carried out", found.path),
             advice: found.fix,
         })
         .collect()
+}
+
+/// The place of a definition as one of the configuration.
+fn of_place(place: &compose::Place) -> Place {
+    Place {
+        file: place.file.clone(),
+        line: place.line,
+        column: place.column,
+    }
 }
 
 fn line_of(problem: &Problem) -> Option<String> {
@@ -131,11 +133,7 @@ fn of_findings(findings: &[Finding], kind: ProblemKind) -> Vec<Problem> {
 
 /// What is wrong with a definition, as a problem of the configuration.
 pub(super) fn of_finding(finding: &Finding, kind: ProblemKind) -> Problem {
-    let place = (finding.place.line > 0).then(|| Place {
-        file: finding.place.file.clone(),
-        line: finding.place.line,
-        column: finding.place.column,
-    });
+    let place = (finding.place.line > 0).then(|| of_place(&finding.place));
     Problem {
         kind,
         place,

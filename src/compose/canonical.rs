@@ -52,7 +52,13 @@ pub fn service_hash(service: &Service) -> String {
         .replace('>', "\\u003e")
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029");
-    let digest = Sha256::digest(text.as_bytes());
+    digest(text.as_bytes())
+}
+
+/// SHA-256 in lower-case hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -22,6 +22,7 @@ use crate::deployment::Deployment;
 use crate::labels;
 use crate::observed::Container;
 use crate::observed::Observed;
+use crate::observed::short_id;
 use disclosure::Disclosure;
 
 /// One respect in which a container is not what its definition asks for.
@@ -113,9 +114,6 @@ const BY_ENTRY: [&str; 7] = [
 /// Product whose inspect answers in words of its own: capabilities and variables that nobody asked for.
 /// There the hash decides, so that no container is made anew at every run.
 const OWN_WORDS: &str = "Podman";
-
-/// Digits of an image's id that are shown.
-const SHOWN_ID: usize = 12;
 
 /// In which respects the container of a service differs from its definition, in a stable order; empty
 /// when it need not be made anew.
@@ -230,12 +228,9 @@ impl Comparison<'_> {
             return false;
         }
         let present = observed.images.get(new).and_then(Option::as_ref);
-        // Both ids come from looking at the image: what a container shows as its image can be the id
-        // of one platform of it, depending on how the engine stores images.
-        let made_from = container.labels.get(labels::IMAGE);
-        let made_from = made_from.unwrap_or(&container.image_id);
+        let made_from = container.made_from();
         match present {
-            Some(image) if image.id != *made_from => {
+            Some(image) if image.id != made_from => {
                 found.push(Difference {
                     field: format!("image {new}"),
                     from: Some(short_id(made_from)),
@@ -512,9 +507,4 @@ fn image_name(reference: &str) -> &str {
         Some((name, tag)) if !tag.contains('/') => name,
         _ => name,
     }
-}
-
-fn short_id(id: &str) -> String {
-    let digits = id.strip_prefix("sha256:").unwrap_or(id);
-    digits.chars().take(SHOWN_ID).collect()
 }

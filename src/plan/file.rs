@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{Plan, PullWish, UpRequest};
 use crate::compose::canonical;
 use crate::deployment::Deployment;
 use crate::labels;
-use crate::observed::{Container, ContainerState, Observed};
+use crate::observed::{Container, ContainerState, Observed, short_id};
 
 /// Name and version of the form.
 pub const SCHEMA: &str = "toolkit.plan-file/v1";
@@ -82,7 +81,7 @@ impl PlanFile {
             force_recreate: request.force_recreate,
             remove_orphans: request.remove_orphans,
             pull: request.pull.to_string(),
-            definitions: digest(&canonical::json(&deployment.project)),
+            definitions: canonical::digest(canonical::json(&deployment.project).as_bytes()),
             world: world(observed),
             steps: steps.collect(),
         }
@@ -162,24 +161,15 @@ impl PlanFile {
     }
 }
 
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Everything whose change would change a plan.
 fn world(observed: &Observed) -> BTreeMap<String, String> {
-    let short = |id: &str| {
-        let id = id.strip_prefix("sha256:").unwrap_or(id);
-        id.chars().take(12).collect::<String>()
-    };
     let mut all = BTreeMap::new();
     for container in &observed.containers {
-        let seen = format!("{} {}", short(&container.id), state(container));
+        let seen = format!("{} {}", short_id(&container.id), state(container));
         all.insert(format!("container `{}`", container.name), seen);
     }
     for network in observed.networks.values().flatten() {
-        let name = format!("network `{}` ({})", network.name, short(&network.id));
+        let name = format!("network `{}` ({})", network.name, short_id(&network.id));
         let owner = network.labels.get(labels::PROJECT);
         let owner = owner.map_or("of nobody", |_| "of a project");
         all.insert(name, owner.to_owned());
@@ -187,7 +177,7 @@ fn world(observed: &Observed) -> BTreeMap<String, String> {
     for (reference, image) in &observed.images {
         let seen = image
             .as_ref()
-            .map_or("missing".to_owned(), |image| short(&image.id));
+            .map_or("missing".to_owned(), |image| short_id(&image.id));
         all.insert(format!("image `{reference}`"), seen);
     }
     all
