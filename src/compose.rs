@@ -256,6 +256,13 @@ impl Mount {
     }
 }
 
+/// Whether two addresses of a host, as ports name them, have one in common; an empty one is all.
+#[must_use]
+pub fn addresses_overlap(one: &str, other: &str) -> bool {
+    let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
+    one == other || is_all(one) || is_all(other)
+}
+
 /// A mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
+use crate::compose;
 use crate::compose::Project;
 use crate::deployment::Deployment;
 use crate::deployment::standalone;
@@ -312,13 +313,11 @@ fn container_holder<'a>(
     host_ip: &str,
     port: u16,
 ) -> Option<&'a PortHolder> {
-    let overlaps = |other: &str| {
-        let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
-        is_all(host_ip) || is_all(other) || host_ip == other
-    };
-    holders
-        .iter()
-        .find(|held| held.port == port && held.protocol == "tcp" && overlaps(&held.host_ip))
+    holders.iter().find(|held| {
+        held.port == port
+            && held.protocol == "tcp"
+            && compose::addresses_overlap(host_ip, &held.host_ip)
+    })
 }
 
 /// The process of this machine that listens on a TCP port, in words; `None` when it is free.

@@ -1,6 +1,7 @@
 //! Checks of published ports.
 
 use super::{Finding, Looked, View, outcome};
+use crate::compose::addresses_overlap;
 
 pub(super) fn twice(view: &View<'_>) -> Looked {
     let mut seen: Vec<(&str, &str, &str, &str)> = Vec::new();
@@ -11,11 +12,10 @@ pub(super) fn twice(view: &View<'_>) -> Looked {
                 continue;
             };
             let address = port.host_ip.as_deref().unwrap_or_default();
-            let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
             let clash = seen.iter().find(|(_, other_address, other, protocol)| {
                 *other == published
                     && *protocol == port.protocol
-                    && (*other_address == address || is_all(address) || is_all(other_address))
+                    && addresses_overlap(address, other_address)
             });
             if let Some((other, ..)) = clash {
                 findings.push(Finding {

@@ -333,10 +333,17 @@ pub fn show_plan(
     }
 }
 
-/// The services that should do their work and do not, with the reason.
+/// The services that a request is about, that should do their work and do not, with the reason.
 #[must_use]
-pub fn shortcomings(deployment: &Deployment, observed: &Observed) -> Vec<(String, String)> {
-    observed.shortcomings(&deployment.project)
+pub fn shortcomings(
+    deployment: &Deployment,
+    observed: &Observed,
+    request: &UpRequest,
+) -> Vec<(String, String)> {
+    let chosen = plan::chosen(deployment, request);
+    let mut found = observed.shortcomings(&deployment.project);
+    found.retain(|(service, _)| chosen.contains(service.as_str()));
+    found
 }
 
 /// A plan that is to be carried out, with what it was made from.
@@ -354,6 +361,21 @@ pub struct Task<'a> {
     pub applies: Applies,
     /// Checks that failed and that the operator passes.
     pub ignored: &'a [Ignored],
+}
+
+impl<'a> Task<'a> {
+    /// A task that concerns a part of the deployment, and after which nothing follows.
+    #[must_use]
+    pub fn new(command: &'a str, plan: &'a Plan, observed: &'a Observed) -> Self {
+        Self {
+            command,
+            plan,
+            observed,
+            then: Then::Return,
+            applies: Applies::Part,
+            ignored: &[],
+        }
+    }
 }
 
 /// Everything about an instance, with what earlier operations left behind.
@@ -529,14 +551,7 @@ pub async fn pull_newer(
     plan: &Plan,
     observed: &Observed,
 ) -> Result<(), CommandError> {
-    let task = Task {
-        command: "pull",
-        plan,
-        observed,
-        then: Then::Return,
-        applies: Applies::Part,
-        ignored: &[],
-    };
+    let task = Task::new("pull", plan, observed);
     let outcome = work(session, instance, engine, task, None).await;
     // Until the next work begins, Ctrl-C ends the command at once again.
     session.works.store(false, Ordering::Relaxed);

@@ -9,7 +9,6 @@ use serde_json::json;
 use toolkit::apply::{ApplyError, Work};
 use toolkit::check::row::{self, Operation};
 use toolkit::check::{self, Ignores, World};
-use toolkit::cli::instance;
 use toolkit::compose::{Condition, Dependency};
 use toolkit::deployment::{self, Context, Definitions, Deployment};
 use toolkit::engine::Engine;
@@ -284,7 +283,7 @@ async fn a_task_that_others_wait_for_runs_once_and_is_done() {
     apply(&engine, &deployment, &plan).await.unwrap();
     let (plan, observed) = plan_now(&engine, &deployment).await;
     assert_eq!(plan, Plan::default());
-    let mut short = instance::shortcomings(&deployment, &observed);
+    let mut short = observed.shortcomings(&deployment.project);
     short.retain(|(service, _)| service == "task");
     assert_eq!(short, []);
     let work = Work {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance};
-use super::up::{Wish, converge};
+use super::up::{Wish, converge_from};
 use crate::host;
 use crate::plan;
 use crate::plan::file::PlanFile;
@@ -64,7 +64,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         awaits: !args.detach,
         request,
     };
-    converge(session, &instance, &engine, &wish).await?;
+    converge_from(session, &instance, &engine, observed, &wish).await?;
     Ok(exit::DONE)
 }
 

@@ -1,7 +1,6 @@
 //! `toolkit down`: removes containers and network, keeps the data.
 
-use super::super::instance::{Task, Then};
-use super::super::operation::Applies;
+use super::super::instance::Task;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::observe;
@@ -28,14 +27,7 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
-    let task = Task {
-        command: "down",
-        plan: &plan,
-        observed: &observed,
-        then: Then::Return,
-        applies: Applies::Part,
-        ignored: &[],
-    };
+    let task = Task::new("down", &plan, &observed);
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "down", &plan, "down; all data is kept");
     Ok(exit::DONE)

@@ -52,9 +52,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     .await?;
     instance::may_pull(deployment, &observed, &request)?;
     let plan = plan::whole(deployment, &observed, &request);
-    let chosen = plan::chosen(deployment, &request);
-    let mut shortcomings = instance::shortcomings(deployment, &observed);
-    shortcomings.retain(|(service, _)| chosen.contains(service.as_str()));
+    let shortcomings = instance::shortcomings(deployment, &observed, &request);
     if let Some(out) = &args.out {
         let file = PlanFile::new(&plan, &request, deployment, &observed);
         host::durable::put_private(&session.current_folder.join(out), &file.text())?;

@@ -1,7 +1,6 @@
 //! `toolkit restart`: stops and starts.
 
 use super::super::instance::{Task, Then};
-use super::super::operation::Applies;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::check::row::Operation;
@@ -46,12 +45,9 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         return Ok(exit::DONE);
     }
     let task = Task {
-        command: "restart",
-        plan: &plan,
-        observed: &observed,
         then: Then::AwaitReady(&services),
-        applies: Applies::Part,
         ignored: &ignored,
+        ..Task::new("restart", &plan, &observed)
     };
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "restart", &plan, "restarted and ready");

@@ -2,7 +2,6 @@
 
 use super::super::files::Texts;
 use super::super::instance::{Instance, Task, Then};
-use super::super::operation::Applies;
 use super::super::{
     Session, error::CommandError, exit, instance, preflight, state_folder, unfinished,
 };
@@ -65,12 +64,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         false => Then::AwaitReady(&running),
     };
     let task = Task {
-        command: "rollback",
-        plan: &plan,
-        observed: &observed,
         then,
-        applies: Applies::Part,
-        ignored: &[],
+        ..Task::new("rollback", &plan, &observed)
     };
     let done = instance::carry_out(session, &instance, &engine, task).await;
     done.map_err(failed)?;

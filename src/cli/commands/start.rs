@@ -1,7 +1,6 @@
 //! `toolkit start`: starts what exists.
 
 use super::super::instance::{Task, Then};
-use super::super::operation::Applies;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::check::row::Operation;
@@ -46,12 +45,9 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         return Ok(exit::DONE);
     }
     let task = Task {
-        command: "start",
-        plan: &plan,
-        observed: &observed,
         then: Then::AwaitReady(&services),
-        applies: Applies::Part,
         ignored: &ignored,
+        ..Task::new("start", &plan, &observed)
     };
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "start", &plan, "started and ready");

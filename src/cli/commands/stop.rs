@@ -1,7 +1,6 @@
 //! `toolkit stop`: stops what runs.
 
-use super::super::instance::{Task, Then};
-use super::super::operation::Applies;
+use super::super::instance::Task;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::observe;
@@ -34,14 +33,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
-    let task = Task {
-        command: "stop",
-        plan: &plan,
-        observed: &observed,
-        then: Then::Return,
-        applies: Applies::Part,
-        ignored: &[],
-    };
+    let task = Task::new("stop", &plan, &observed);
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(
         session,

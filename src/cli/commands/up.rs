@@ -131,10 +131,24 @@ pub async fn converge(
     engine: &impl Engine,
     wish: &Wish,
 ) -> Result<(), CommandError> {
+    let observed = instance::observe(engine, instance).await?;
+    converge_from(session, instance, engine, observed, wish).await
+}
+
+/// As [`converge`], from what was observed already.
+///
+/// # Errors
+/// As for [`converge`].
+pub async fn converge_from(
+    session: &Session,
+    instance: &Instance,
+    engine: &impl Engine,
+    mut observed: Observed,
+    wish: &Wish,
+) -> Result<(), CommandError> {
     let deployment = &instance.deployment;
     let request = &wish.request;
     definitions::say_not_applied(session, instance);
-    let mut observed = instance::observe(engine, instance).await?;
     let ignored = preflight::gate(
         session,
         instance,
@@ -152,8 +166,7 @@ pub async fn converge(
     }
     let mut plan = plan::up(deployment, &observed, request);
     let chosen = plan::chosen(deployment, request);
-    let mut shortcomings = instance::shortcomings(deployment, &observed);
-    shortcomings.retain(|(service, _)| chosen.contains(service.as_str()));
+    let shortcomings = instance::shortcomings(deployment, &observed, request);
     if session.dry_run {
         plan.put_before(refresh);
         instance::show_plan(session, instance, &plan, &shortcomings);
@@ -238,17 +251,16 @@ fn summarise(
             .document("toolkit.up/v1", &data, &instance.warnings);
         return;
     }
-    let what = match outcome {
-        Outcome::Unchanged => "nothing to do: all of it is as configured",
-        Outcome::Ready => "all of it is ready",
-        Outcome::Started => "all of it is started; `toolkit status` tells when it is ready",
-    };
-    let of = if is_whole {
+    let all = if is_whole {
         "everything"
     } else {
         "what was asked for"
     };
-    let what = what.replace("all of it", of);
+    let what = match outcome {
+        Outcome::Unchanged => format!("nothing to do: {all} is as configured"),
+        Outcome::Ready => format!("{all} is ready"),
+        Outcome::Started => format!("{all} is started; `toolkit status` tells when it is ready"),
+    };
     session
         .ui
         .say(&format!("{} {what}", session.ui.style().done()));
