@@ -5,8 +5,11 @@
 )]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+
+use tokio::net::TcpSocket;
 
 /// State of a listening socket in `/proc/net/tcp` (TCP_LISTEN in the kernel's headers).
 const LISTENING: &str = "0A";
@@ -16,10 +19,21 @@ const LISTENING: &str = "0A";
 #[must_use]
 pub fn is_free(address: Option<IpAddr>, port: u16) -> bool {
     let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    match TcpListener::bind(SocketAddr::new(address, port)) {
-        Ok(_) => true,
-        Err(error) => error.kind() != std::io::ErrorKind::AddrInUse,
+    match bind(SocketAddr::new(address, port)) {
+        Ok(()) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrInUse,
     }
+}
+
+/// Binds without listening, so that whoever begins to listen at this moment is not in the way of the
+/// question, nor the question in theirs.
+fn bind(address: SocketAddr) -> io::Result<()> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)
 }
 
 /// The first free port from `wanted` on, or from `fallback` on when `wanted` is taken.
@@ -83,7 +97,26 @@ fn holds(process: &Path, sockets: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    #[test]
+    fn a_question_is_in_nobodys_way() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let asked = bind(address);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        assert!(asked.is_ok() && is_free(Some(address.ip()), address.port()));
+        let asking = std::thread::spawn(move || {
+            (0..1000).all(|_| is_free(Some(address.ip()), address.port()))
+        });
+        let other = (0..1000).all(|_| is_free(Some(address.ip()), address.port()));
+        assert!(other && asking.join().unwrap());
+    }
 
     #[test]
     fn a_held_port_is_found_with_its_holder() {
