@@ -8,11 +8,17 @@
 
 pub mod bash;
 pub mod durable;
+pub mod http;
 pub mod identity;
 pub mod interrupt;
 pub mod lock;
 pub mod machine;
+pub mod output;
 pub mod ports;
+pub mod program;
+pub mod snapshot;
+pub mod tail;
+pub mod terminal;
 pub mod tunnel;
 
 use std::ffi::OsString;
@@ -339,6 +345,15 @@ pub fn resolve(path: &Path) -> Result<PathBuf, HostError> {
 #[must_use]
 pub fn canonical(path: &Path) -> PathBuf {
     resolve(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Whether a file may be put in place at a path: there is nothing, or an ordinary file.
+#[must_use]
+pub fn is_replaceable(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Ok(found) => found.is_file(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// Whether a folder stands at the path, or a link to one.

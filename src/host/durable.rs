@@ -12,6 +12,9 @@ use super::{HostError, suffixed, write_new};
 /// Mode of what this module makes: such files tell what an operator does, and may hold secrets.
 const PRIVATE: u32 = 0o600;
 
+/// Mode of what is meant for other programs, as far as the process' own mask lets them.
+const PUBLIC: u32 = 0o644;
+
 /// A file of lines that only grows. Each line is synced before the call returns.
 #[derive(Debug)]
 pub struct AppendFile {
@@ -49,11 +52,22 @@ impl AppendFile {
     /// # Errors
     /// The file cannot be opened or cut.
     pub fn open(path: &Path) -> Result<Self, HostError> {
-        let is_new = !path.exists();
-        let mut file = open_to_append(path)?;
-        if is_new {
-            sync_folder(path)?;
-        }
+        Self::mended(open_or_make(path)?, path)
+    }
+
+    /// As [`AppendFile::open`], after everybody else who opened it so is done with it.
+    ///
+    /// # Errors
+    /// As there, or it cannot be locked.
+    pub fn open_alone(path: &Path) -> Result<Self, HostError> {
+        let file = open_or_make(path)?;
+        // The kernel frees it with the file.
+        file.lock()
+            .map_err(|source| HostError::file("lock", path, source))?;
+        Self::mended(file, path)
+    }
+
+    fn mended(mut file: fs::File, path: &Path) -> Result<Self, HostError> {
         let length = whole_length(&mut file)
             .and_then(|length| file.set_len(length).map(|()| length))
             .map_err(|source| HostError::file("mend", path, source))?;
@@ -83,6 +97,16 @@ impl AppendFile {
         self.length += line.len() as u64;
         Ok(())
     }
+}
+
+/// Opens a file, which is made when missing, and is then in its folder for good.
+fn open_or_make(path: &Path) -> Result<fs::File, HostError> {
+    let is_new = !path.exists();
+    let file = open_to_append(path)?;
+    if is_new {
+        sync_folder(path)?;
+    }
+    Ok(file)
 }
 
 fn open_to_append(path: &Path) -> Result<fs::File, HostError> {
@@ -137,9 +161,22 @@ pub fn whole_lines(path: &Path) -> Result<Option<Vec<String>>, HostError> {
 /// # Errors
 /// Any of these steps fails; the old file is then whole.
 pub fn put_private(path: &Path, text: &str) -> Result<(), HostError> {
-    let beside = suffixed(path, ".new");
+    put(path, text, PRIVATE)
+}
+
+/// As [`put_private`], for a file that everybody may read.
+///
+/// # Errors
+/// As there.
+pub fn put_public(path: &Path, text: &str) -> Result<(), HostError> {
+    put(path, text, PUBLIC)
+}
+
+fn put(path: &Path, text: &str, mode: u32) -> Result<(), HostError> {
+    // Two processes may put the same file in place at once.
+    let beside = suffixed(path, &format!(".{}.new", std::process::id()));
     remove(&beside)?;
-    write_new(&beside, text, PRIVATE)?;
+    write_new(&beside, text, mode)?;
     rename(&beside, path)
 }
 

@@ -1,4 +1,5 @@
-//! Who this process is: the user, the machine, and since when a process lives.
+//! Who this process is: the user, the machine, and since when a process lives; and its end by its own
+//! hand, for tests.
 #![expect(
     clippy::disallowed_methods,
     reason = "part of the door to files and processes"
@@ -30,6 +31,16 @@ pub fn user() -> String {
         (fields.nth(1)? == id.to_string()).then(|| name.to_owned())
     });
     name.unwrap_or_else(|| id.to_string())
+}
+
+/// Ends this process at once, as `kill -9` does: nothing is tidied up. Only debug builds have it, for
+/// tests of what a kill leaves.
+#[cfg(debug_assertions)]
+pub fn kill_itself() -> ! {
+    use rustix::process::{Signal, getpid, kill_process};
+    // Nobody may forbid it; should somebody, the abort below tidies up as little.
+    let _ = kill_process(getpid(), Signal::KILL);
+    std::process::abort()
 }
 
 /// Name of this machine; empty where the system does not tell.

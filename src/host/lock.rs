@@ -142,6 +142,12 @@ fn read_record(path: &Path) -> Option<Box<Owner>> {
     (!is_here || lives).then(|| Box::new(owner))
 }
 
+/// Who works on the instance of a state folder, by the record alone: the lock is not touched.
+#[must_use]
+pub fn holder(state: &Path) -> Option<Box<Owner>> {
+    read_record(&state.join("lock.owner"))
+}
+
 /// Takes the lock in the state folder, which is made when missing; waits up to `patience`.
 ///
 /// # Errors

@@ -127,6 +127,12 @@ pub fn ownership(path: &Path) -> Option<(u32, u32, u32)> {
     Some((found.uid(), found.gid(), found.mode() & 0o7777))
 }
 
+/// A number that tells the filesystem of a path from others; `None` when it cannot be looked at.
+#[must_use]
+pub fn device(path: &Path) -> Option<u64> {
+    Some(fs::metadata(path).ok()?.dev())
+}
+
 /// The names in a folder, sorted; `None` when it cannot be listed.
 #[must_use]
 pub fn names_in(folder: &Path) -> Option<Vec<String>> {
