@@ -17,11 +17,16 @@ use crate::engine::ArchiveStream;
 use crate::host;
 use crate::host::HostError;
 use crate::labels;
+use crate::servers::tools;
+use crate::servers::tools::scripts;
 
 pub use libraries::LibraryError;
 
 /// Where the program lies in the images.
 pub const PROGRAM: &str = "/toolkit";
+
+/// Where programs are looked for in the images.
+const PATH: &str = "PATH=/usr/bin:/bin:/sbin:/";
 
 /// Size of a piece of the archive on its way to the engine, and how many may wait.
 const PIECE: usize = 1 << 16;
@@ -71,6 +76,8 @@ enum LayerEntry {
         target: &'static str,
         text: &'static str,
     },
+    /// A link to the program itself.
+    Link { target: &'static str },
     /// A folder.
     Folder { target: &'static str, mode: u32 },
 }
@@ -129,7 +136,15 @@ fn entries(program: &Path) -> Result<Vec<LayerEntry>, BundledError> {
         target: "tmp",
         mode: 0o1777,
     }];
-    entries.extend(TEXTS.map(|(target, text)| LayerEntry::Text { target, text }));
+    let folders = tools::FOLDERS.iter();
+    entries.extend(folders.map(|target| LayerEntry::Folder {
+        target,
+        mode: 0o755,
+    }));
+    let texts = TEXTS.iter().chain(scripts::SCRIPTS);
+    entries.extend(texts.map(|(target, text)| LayerEntry::Text { target, text }));
+    let links = tools::TOOLS.iter();
+    entries.extend(links.map(|(target, _)| LayerEntry::Link { target }));
     let mut files = vec![(PROGRAM.to_owned(), program.to_path_buf())];
     files.extend(libraries::closure(program)?);
     for (target, source) in files {
@@ -176,6 +191,12 @@ fn write_layer(entries: &[LayerEntry], out: &mut impl Write) -> io::Result<()> {
                 let length = text.len() as u64;
                 let header = header(target, length, 0o644, tar::EntryType::Regular)?;
                 builder.append(&header, text.as_bytes())?;
+            }
+            LayerEntry::Link { target } => {
+                let mut header = header(target, 0, 0o777, tar::EntryType::Symlink)?;
+                header.set_link_name(PROGRAM)?;
+                header.set_cksum();
+                builder.append(&header, io::empty())?;
             }
             LayerEntry::Folder { target, mode } => {
                 let header = header(target, 0, *mode, tar::EntryType::Directory)?;
@@ -228,7 +249,7 @@ fn image_config(service: &str, layer_digest: &str) -> Value {
         "created": "1970-01-01T00:00:00Z",
         "config": {
             "Entrypoint": [PROGRAM, "serve", service],
-            "Env": ["PATH=/"],
+            "Env": [PATH],
             "WorkingDir": "/",
             "Labels": {
                 labels::BUNDLED: "true",

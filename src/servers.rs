@@ -7,7 +7,9 @@
 mod container_log;
 pub mod forward;
 pub mod git_bridge;
+pub mod hang_up;
 mod http;
 pub mod mongo;
 pub mod redis;
 pub mod sharelatex;
+pub mod tools;

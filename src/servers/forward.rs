@@ -1,8 +1,8 @@
-//! Copies its input and output to a port of its own container and back. The toolkit runs it in the
-//! containers of the bundled servers when it cannot reach their addresses itself.
+//! Copies its input and output to a port and back: one of its own container, where the toolkit cannot
+//! reach that itself, or one of another server, as the container reaches it. The toolkit runs it in the
+//! containers of the bundled servers.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy};
 use tokio::net::TcpStream;
@@ -15,12 +15,11 @@ const OPEN: &[u8] = b"toolkit-forward-open\n";
 /// # Errors
 /// Nothing listens at the port, or a side breaks.
 pub async fn serve(
-    port: u16,
+    (host, port): (&str, u16),
     mut input: impl AsyncRead + Unpin,
     mut output: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let (mut from, mut to) = TcpStream::connect(address).await?.into_split();
+    let (mut from, mut to) = TcpStream::connect((host, port)).await?.into_split();
     output.write_all(OPEN).await?;
     output.flush().await?;
     let outward = async {
@@ -56,7 +55,7 @@ mod tests {
             socket.write_all(question.as_bytes()).await.unwrap();
         };
         let mut output = Vec::new();
-        let served = serve(port, b"question".as_slice(), &mut output);
+        let served = serve(("127.0.0.1", port), b"question".as_slice(), &mut output);
         let (served, ()) = tokio::join!(served, server);
         served.unwrap();
         let text = String::from_utf8(output).unwrap();

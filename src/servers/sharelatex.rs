@@ -18,19 +18,23 @@
 //! | `POST /project/<project>/flush` | moves the project's documents to MongoDB; `{"flushed":n,"of":m}` |
 //!
 //! A change is answered with 503 while the site is closed, with 409 when the id belongs to another
-//! project. There is no login, so the port is for closed networks.
+//! project. `/logs` writes and rotates logs on request. There is no login, so the port is for closed networks.
 //!
 //! # Faults on request
 //!
 //! `TOOLKIT_BUNDLED_FAULT` makes it misbehave: `exit-at-start:<code>` ends at once with that code,
 //! `never-ready` boots and then answers nothing until stopped, `stuck-document` refuses every
-//! flush, so that documents stay in Redis and the exit code is 1.
+//! flush, so that documents stay in Redis and the exit code is 1; `stuck-document:<id>` does so with
+//! one document.
 
 mod boot;
 mod databases;
 mod documents;
 mod environment;
+mod environment_files;
+mod log_requests;
 mod logs;
+pub mod scripts;
 mod shutdown;
 mod site;
 mod site_status;
@@ -94,7 +98,7 @@ impl Options {
     }
 }
 
-/// The three ports. No connection is accepted before the start is finished.
+/// The ports. No connection is accepted before the start is finished.
 pub struct Listeners {
     /// Port 80: what users see.
     pub site: TcpListener,
@@ -102,6 +106,10 @@ pub struct Listeners {
     pub api: TcpListener,
     /// Port 3100: the history service.
     pub history: TcpListener,
+    /// Port 3003, for programs in the container: the document updater.
+    pub document_updater: TcpListener,
+    /// Port 3054, for programs in the container: the queues of the histories.
+    pub project_history: TcpListener,
 }
 
 /// Boots, serves until `shutdown` and stops; `log` is the container's standard output.
@@ -127,6 +135,14 @@ pub async fn serve(
     if let Some(Fault::ExitAtStart(code)) = settings.fault {
         log.line(format_args!("ending with code {code} on request"));
         return code;
+    }
+
+    let written = environment_files::write(&options.environment, &options.root, settings.brand);
+    if let Err(error) = written {
+        // Scripts need them, the server does not.
+        log.line(format_args!(
+            "the environment cannot be kept in /etc: {error}"
+        ));
     }
 
     let booted = tokio::select! {
@@ -159,14 +175,16 @@ pub async fn serve(
         return STOPPED;
     }
 
-    let is_stuck = settings.fault == Some(Fault::StuckDocument);
-    let site = start(settings, Documents::new(databases, is_stuck), &log);
+    let stuck = environment::stuck(&settings);
+    let site = start(settings, Documents::new(databases, stuck), &log);
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     for (port, listener) in [
         (Port::Site, listeners.site),
         (Port::Api, listeners.api),
         (Port::History, listeners.history),
+        (Port::DocumentUpdater, listeners.document_updater),
+        (Port::ProjectHistory, listeners.project_history),
     ] {
         let site = Arc::clone(&site);
         let answer = move |request, peer| site::answer(Arc::clone(&site), port, request, peer);
@@ -202,7 +220,7 @@ fn start(settings: Settings, documents: Documents, log: &ContainerLog) -> Arc<Si
         std::process::id()
     ));
     let logs = ServiceLogs::open(&settings, log);
-    for service in Service::ALL {
+    for service in Service::of(settings.brand) {
         let message = format!("{} starting up (bundled server)", service.name());
         logs.info(service, &message, json!({}));
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::sandbox::{files, project};
 
 /// Each module with the modules it may use.
-const ALLOWED: [(&str, &[&str]); 29] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("interpolation", &[]),
     ("image", &[]),
     ("labels", &[]),
@@ -84,7 +84,7 @@ const ALLOWED: [(&str, &[&str]); 29] = [
             "secret",
         ],
     ),
-    ("bundled", &["engine", "host", "labels"]),
+    ("bundled", &["engine", "host", "labels", "servers"]),
     ("seed", &["host", "release", "settings"]),
     (
         "apply",

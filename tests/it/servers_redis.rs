@@ -66,7 +66,12 @@ impl Running {
 
     async fn connect(&self) -> MultiplexedConnection {
         let client = Client::open(format!("redis://{}", self.address)).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        // A busy machine may take longer than the client is ready to wait by itself.
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&patient);
+        let mut connection = connection.await.unwrap();
         // The dataset is loaded beside; the client asks again until it is there.
         while connection.ping().await.is_err() {
             tokio::task::yield_now().await;

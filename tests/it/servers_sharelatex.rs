@@ -38,6 +38,8 @@ async fn listeners() -> Listeners {
         site: bind().await.unwrap(),
         api: bind().await.unwrap(),
         history: bind().await.unwrap(),
+        document_updater: bind().await.unwrap(),
+        project_history: bind().await.unwrap(),
     }
 }
 

@@ -652,7 +652,7 @@ mod tests {
         let group = doc! {"$group": {"_id": 1, "n": {"$sum": 1}}};
         let found = |documents: &[Document]| Ok(documents.iter().map(Bson::from).collect());
         type Found = Result<Vec<Bson>, i32>;
-        let cases: [(Vec<Document>, Found); 7] = [
+        let cases: [(Vec<Document>, Found); 8] = [
             (
                 vec![doc! {"$match": {"a": 0}}, group.clone()],
                 found(&[doc! {"_id": 1, "n": 3}]),
@@ -673,6 +673,10 @@ mod tests {
             (vec![doc! {"$lookup": {}}], Err(40324)),
             (
                 vec![doc! {"$group": {"_id": "$a", "n": {"$sum": 1}}}],
+                found(&[doc! {"_id": 0, "n": 3}, doc! {"_id": 1, "n": 2}]),
+            ),
+            (
+                vec![doc! {"$group": {"_id": {"a": "$a"}, "n": {"$sum": 1}}}],
                 Err(238),
             ),
             (vec![doc! {"$limit": 0}], Err(2)),

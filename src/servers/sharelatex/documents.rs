@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use super::databases::DatabaseError;
 use super::databases::Databases;
+use super::environment::Stuck;
 
 /// The largest text of a document, in bytes; the same as the real limit.
 pub(super) const LARGEST_TEXT: usize = 2 * 1024 * 1024;
@@ -115,7 +116,7 @@ pub(super) struct Documents {
     databases: Databases,
     /// Taken by everything that writes; holds whether changes are still accepted.
     changes: Mutex<Acceptance>,
-    is_stuck: bool,
+    stuck: Stuck,
 }
 
 struct Acceptance {
@@ -123,12 +124,12 @@ struct Acceptance {
 }
 
 impl Documents {
-    /// With `is_stuck` every flush refuses its document.
-    pub(super) fn new(databases: Databases, is_stuck: bool) -> Self {
+    /// A flush refuses the documents that are stuck.
+    pub(super) fn new(databases: Databases, stuck: Stuck) -> Self {
         Self {
             databases,
             changes: Mutex::new(Acceptance { is_open: true }),
-            is_stuck,
+            stuck,
         }
     }
 
@@ -448,7 +449,7 @@ impl Documents {
         id: &str,
     ) -> Result<(), DocumentError> {
         let document = parse_id(id)?;
-        if self.is_stuck {
+        if self.stuck == Stuck::Everything || self.stuck == Stuck::One(document) {
             return Err(DocumentError::Stuck {
                 document: id.to_owned(),
             });

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 
+use bson::oid::ObjectId;
+
 /// The switch for fault rehearsals.
 pub(super) const FAULT: &str = "TOOLKIT_BUNDLED_FAULT";
 
@@ -52,8 +54,27 @@ pub(super) enum Fault {
     ExitAtStart(u8),
     /// `never-ready`: boot, and then never answer.
     NeverReady,
-    /// `stuck-document`: every flush refuses its document.
-    StuckDocument,
+    /// `stuck-document`: every flush refuses its document; with an id, that one only.
+    StuckDocument(Stuck),
+}
+
+/// The documents that a flush refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// None.
+    Nothing,
+    /// Every one.
+    Everything,
+    /// This one.
+    One(ObjectId),
+}
+
+/// The documents that a flush refuses on request.
+pub(super) fn stuck(settings: &Settings) -> Stuck {
+    match settings.fault {
+        Some(Fault::StuckDocument(stuck)) => stuck,
+        _ => Stuck::Nothing,
+    }
 }
 
 /// Where Redis is.
@@ -111,7 +132,7 @@ pub(super) enum EnvironmentError {
     },
     /// Not a known fault.
     #[error(
-        "`{FAULT}` is `{value}`, expected `exit-at-start:<code>`, `never-ready` or `stuck-document`"
+        "`{FAULT}` is `{value}`, expected `exit-at-start:<code>`, `never-ready`, `stuck-document` or `stuck-document:<id>`"
     )]
     Fault {
         /// What it holds.
@@ -209,11 +230,19 @@ fn parse_fault(value: &str) -> Result<Fault, EnvironmentError> {
     match (value, exit_code) {
         (_, Some(code)) => Ok(Fault::ExitAtStart(code)),
         ("never-ready", _) => Ok(Fault::NeverReady),
-        ("stuck-document", _) => Ok(Fault::StuckDocument),
-        _ => Err(EnvironmentError::Fault {
-            value: value.to_owned(),
-        }),
+        ("stuck-document", _) => Ok(Fault::StuckDocument(Stuck::Everything)),
+        _ => match stuck_id(value) {
+            Some(id) => Ok(Fault::StuckDocument(Stuck::One(id))),
+            None => Err(EnvironmentError::Fault {
+                value: value.to_owned(),
+            }),
+        },
     }
+}
+
+fn stuck_id(value: &str) -> Option<ObjectId> {
+    let id = value.strip_prefix("stuck-document:")?;
+    ObjectId::parse_str(id).ok()
 }
 
 /// The absolute `path` of the container, below `root`.
@@ -289,8 +318,19 @@ mod tests {
         assert_eq!(fault(""), Ok(None));
         assert_eq!(fault("exit-at-start:7"), Ok(Some(Fault::ExitAtStart(7))));
         assert_eq!(fault("never-ready"), Ok(Some(Fault::NeverReady)));
-        assert_eq!(fault("stuck-document"), Ok(Some(Fault::StuckDocument)));
-        for value in ["exit-at-start:256", "exit-at-start:", "other"] {
+        let stuck = |stuck| Ok(Some(Fault::StuckDocument(stuck)));
+        assert_eq!(fault("stuck-document"), stuck(Stuck::Everything));
+        let id = "64b7f0c0a1b2c3d4e5f60719";
+        assert_eq!(
+            fault(&format!("stuck-document:{id}")),
+            stuck(Stuck::One(ObjectId::parse_str(id).unwrap()))
+        );
+        for value in [
+            "exit-at-start:256",
+            "exit-at-start:",
+            "stuck-document:x",
+            "other",
+        ] {
             assert_eq!(
                 fault(value),
                 Err(EnvironmentError::Fault {

@@ -25,6 +25,7 @@ use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
+use super::environment::Brand;
 use super::environment::Settings;
 use crate::servers::container_log::ContainerLog;
 use crate::servers::container_log::with_causes;
@@ -43,10 +44,12 @@ pub(super) enum Service {
     Clsi,
     Chat,
     Notifications,
+    Contacts,
+    Spelling,
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Web,
         Self::WebApi,
         Self::RealTime,
@@ -58,7 +61,21 @@ impl Service {
         Self::Clsi,
         Self::Chat,
         Self::Notifications,
+        Self::Contacts,
+        Self::Spelling,
     ];
+
+    /// Those of the releases that have the brand; the container does not know its release.
+    pub(super) fn of(brand: Brand) -> impl Iterator<Item = Self> {
+        let is_old = brand == Brand::Sharelatex;
+        let all = Self::ALL.into_iter();
+        all.filter(move |service| is_old || !matches!(service, Self::Contacts | Self::Spelling))
+    }
+
+    /// The service with this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| service.name() == name)
+    }
 
     /// The name of its log file without `.log`.
     pub(super) fn name(self) -> &'static str {
@@ -74,6 +91,8 @@ impl Service {
             Self::Clsi => "clsi",
             Self::Chat => "chat",
             Self::Notifications => "notifications",
+            Self::Contacts => "contacts",
+            Self::Spelling => "spelling",
         }
     }
 }
@@ -94,10 +113,58 @@ pub(super) struct Access<'a> {
     pub(super) agent: &'a str,
 }
 
+/// How a log file makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rotation {
+    /// It is copied and cut, as logrotate does it in the real container.
+    Copy,
+    /// It is renamed, and a new one is opened.
+    Rename,
+}
+
+/// The size from which a log file is rotated, in bytes; the real ones are rotated once a day.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// How many old files are kept of each log.
+const GENERATIONS: usize = 5;
+
+/// A log file that is written to.
+struct LogFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl LogFile {
+    fn rotate(&mut self, by: Rotation) -> io::Result<()> {
+        let old = |number: usize| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        for number in (1..GENERATIONS).rev() {
+            if old(number).exists() {
+                std::fs::rename(old(number), old(number + 1))?;
+            }
+        }
+        match by {
+            Rotation::Copy => {
+                std::fs::copy(&self.path, old(1))?;
+                self.file.set_len(0)
+            }
+            Rotation::Rename => {
+                std::fs::rename(&self.path, old(1))?;
+                self.file = append(&self.path)?;
+                Ok(())
+            }
+        }
+    }
+}
+
 /// All open log files.
 pub(super) struct ServiceLogs {
     hostname: String,
-    files: Mutex<BTreeMap<Service, File>>,
+    container: ContainerLog,
+    files: Mutex<BTreeMap<Service, LogFile>>,
     access: Mutex<Option<File>>,
 }
 
@@ -112,15 +179,16 @@ impl ServiceLogs {
                 None
             }
         };
-        let files = Service::ALL
-            .into_iter()
+        let files = Service::of(settings.brand)
             .filter_map(|service| {
                 let path = settings.logs.join(format!("{}.log", service.name()));
-                Some((service, open(path)?))
+                let file = open(path.clone())?;
+                Some((service, LogFile { path, file }))
             })
             .collect();
         Self {
             hostname: settings.hostname.clone(),
+            container: container.clone(),
             files: Mutex::new(files),
             access: Mutex::new(open(settings.nginx_logs.join("access.log"))),
         }
@@ -133,14 +201,34 @@ impl ServiceLogs {
 
     /// Something failed; `fields` say with what.
     pub(super) fn error(&self, service: Service, message: &str, error: &dyn Error, fields: Value) {
-        let text = with_causes(error);
-        let mut all = json!({
-            "err": { "message": text, "name": "Error", "stack": format!("Error: {text}") }
-        });
+        let mut all = with_stack(&with_causes(error));
         if let (Some(all), Value::Object(fields)) = (all.as_object_mut(), fields) {
             all.extend(fields);
         }
         self.write(service, ERROR, message, all);
+    }
+
+    /// A message of any level; from errors on with a stack.
+    pub(super) fn message(&self, service: Service, level: u8, message: &str, fields: Value) {
+        let fields = match level {
+            ERROR.. => with_stack(message),
+            _ => fields,
+        };
+        self.write(service, level, message, fields);
+    }
+
+    /// A line on the container's output.
+    pub(super) fn container(&self, message: &str) {
+        self.container.line(message);
+    }
+
+    /// Makes room in a log file.
+    pub(super) fn rotate(&self, service: Service, by: Rotation) -> io::Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        match files.get_mut(&service) {
+            Some(file) => file.rotate(by),
+            None => Ok(()),
+        }
     }
 
     fn write(&self, service: Service, level: u8, message: &str, fields: Value) {
@@ -157,7 +245,14 @@ impl ServiceLogs {
             OffsetDateTime::now_utc(),
         );
         // A full disk must not stop the service, and the log is where it would be told.
-        drop(writeln!(file, "{line}"));
+        drop(file.file.write_all(format!("{line}\n").as_bytes()));
+        let is_large = file
+            .file
+            .metadata()
+            .is_ok_and(|found| found.len() > LARGEST);
+        if is_large {
+            drop(file.rotate(Rotation::Copy));
+        }
     }
 
     /// A request to the site.
@@ -170,6 +265,12 @@ impl ServiceLogs {
         // As above: nothing to tell it to.
         drop(writeln!(file, "{line}"));
     }
+}
+
+/// The field of an error, with a stack as the real services write it.
+fn with_stack(text: &str) -> Value {
+    let stack = format!("Error: {text}\n    at work (bundled:1:1)\n    at serve (bundled:2:1)");
+    json!({ "err": { "message": text, "name": "Error", "stack": stack } })
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -256,6 +357,30 @@ mod tests {
                 r#"{{"name":"web","hostname":"host","pid":{pid},"level":30,"port":80,"msg":"started","time":"2026-11-20T23:18:16.000Z","v":0}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_file_keeps_five_generations_however_it_is_rotated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.log");
+        let file = append(&path).unwrap();
+        let mut log = LogFile { path, file };
+        for number in 1..=7 {
+            writeln!(log.file, "{number}").unwrap();
+            let by = match number % 2 {
+                0 => Rotation::Copy,
+                _ => Rotation::Rename,
+            };
+            log.rotate(by).unwrap();
+        }
+        writeln!(log.file, "8").unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).ok();
+        assert_eq!(read("web.log").as_deref(), Some("8\n"));
+        for (generation, number) in [(1, 7), (2, 6), (5, 3)] {
+            let found = read(&format!("web.log.{generation}"));
+            assert_eq!(found, Some(format!("{number}\n")));
+        }
+        assert_eq!(read("web.log.6"), None);
     }
 
     #[test]

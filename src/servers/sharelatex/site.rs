@@ -1,4 +1,5 @@
-//! The requests of the three ports: the site (80), the internal API (3000) and the history (3100).
+//! The requests of the ports: the site (80), the internal API (3000), the history (3100), and for
+//! programs in the container the document updater (3003) and the queues of the histories (3054).
 //!
 //! It routes and phrases answers; documents, files and logs have their own modules.
 
@@ -29,6 +30,7 @@ use super::documents::Documents;
 use super::documents::Found;
 use super::documents::LARGEST_TEXT;
 use super::environment::Settings;
+use super::log_requests;
 use super::logs::Access;
 use super::logs::Service;
 use super::logs::ServiceLogs;
@@ -42,12 +44,14 @@ use crate::servers::http::method_not_allowed;
 use crate::servers::http::read_body;
 use crate::servers::http::text;
 
-/// One of the three ports.
+/// One of the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     Site,
     Api,
     History,
+    DocumentUpdater,
+    ProjectHistory,
 }
 
 impl Port {
@@ -57,6 +61,8 @@ impl Port {
             Self::Site => Service::Web,
             Self::Api => Service::WebApi,
             Self::History => Service::HistoryV1,
+            Self::DocumentUpdater => Service::DocumentUpdater,
+            Self::ProjectHistory => Service::ProjectHistory,
         }
     }
 }
@@ -154,6 +160,7 @@ pub(super) async fn answer(
         Port::Site => answer_site(&site, request, peer).await,
         Port::Api => answer_api(&site, &request).await,
         Port::History => answer_history(&request),
+        Port::DocumentUpdater | Port::ProjectHistory => answer_flush(&site, port, &request).await,
     };
 
     let status = reply.status().as_u16();
@@ -194,6 +201,10 @@ async fn answer_site(site: &Site, request: Request<Incoming>, peer: SocketAddr) 
         [""] => read_only(&request, || page(site, "Welcome", HOME)),
         ["launchpad"] => read_only(&request, || page(site, "Launchpad", LAUNCHPAD)),
         ["oauth", "token", "info"] => token_info(site, &request).await,
+        ["logs", rest @ ..] => {
+            let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+            log_requests::answer(site, request, &rest).await
+        }
         ["git", ..] if site.settings.is_git_bridge_enabled => text(
             StatusCode::NOT_IMPLEMENTED,
             "the toolkit's bundled server does not carry git traffic\n",
@@ -246,6 +257,27 @@ async fn answer_api(site: &Site, request: &Request<Incoming>) -> Reply {
             }
         }
         _ => not_found(),
+    }
+}
+
+/// `POST /project/ID/flush`, of documents or of a history, which nothing keeps here.
+async fn answer_flush(site: &Site, port: Port, request: &Request<Incoming>) -> Reply {
+    let path = request.uri().path();
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let project = match segments.as_slice() {
+        ["status"] => return text(StatusCode::OK, "alive\n"),
+        ["project", project, "flush"] if request.method() == Method::POST => {
+            ObjectId::parse_str(project)
+        }
+        _ => return not_found(),
+    };
+    match project {
+        Err(_) => text(
+            StatusCode::BAD_REQUEST,
+            "the project id needs 24 hex digits\n",
+        ),
+        Ok(project) if port == Port::DocumentUpdater => flush(site, project).await,
+        Ok(_) => text(StatusCode::NO_CONTENT, ""),
     }
 }
 

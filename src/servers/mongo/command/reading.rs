@@ -1,6 +1,6 @@
 //! Commands that read documents: find, aggregate, count, distinct and the cursors' commands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bson::Bson;
@@ -220,14 +220,47 @@ enum Stage {
     Skip(usize),
     Limit(usize),
     Project(Option<Projection>),
-    /// All documents in one group, counted into a field; without documents there is no group.
+    /// All documents in one group, or in one for each value of a field, counted into a field; without
+    /// documents there is no group.
     CountGroup {
-        id: Bson,
+        id: GroupId,
         field: String,
         each: i64,
     },
     /// The number of documents, in a field.
     Count(String),
+}
+
+/// What tells the groups of documents apart.
+enum GroupId {
+    /// Nothing: there is one.
+    Constant(Bson),
+    /// A field of the documents.
+    Field(String),
+}
+
+impl GroupId {
+    fn parse(id: &Bson) -> Option<Self> {
+        match id {
+            Bson::String(text) => match text.strip_prefix('$') {
+                None => Some(Self::Constant(id.clone())),
+                Some(name) if !name.is_empty() && !name.contains(['.', '$']) => {
+                    Some(Self::Field(name.to_owned()))
+                }
+                Some(_) => None,
+            },
+            Bson::Document(_) | Bson::Array(_) => None,
+            _ => Some(Self::Constant(id.clone())),
+        }
+    }
+
+    /// The group of a document; those without the field are together.
+    fn of(&self, document: &Document) -> Bson {
+        match self {
+            Self::Constant(id) => id.clone(),
+            Self::Field(name) => document.get(name).cloned().unwrap_or(Bson::Null),
+        }
+    }
 }
 
 impl Stage {
@@ -279,22 +312,15 @@ impl Stage {
         ) else {
             return Err(unsupported_group());
         };
-        let is_constant = match id {
-            Bson::String(text) => !text.starts_with('$'),
-            Bson::Document(_) | Bson::Array(_) => false,
-            _ => true,
-        };
+        let id = GroupId::parse(id).ok_or_else(unsupported_group)?;
         let mut accumulators = sum.as_document().into_iter().flatten();
         let each = match (accumulators.next(), accumulators.next()) {
             (Some((name, Bson::Int32(each))), None) if name == "$sum" => i64::from(*each),
             (Some((name, Bson::Int64(each))), None) if name == "$sum" => *each,
             _ => return Err(unsupported_group()),
         };
-        if !is_constant {
-            return Err(unsupported_group());
-        }
         Ok(Self::CountGroup {
-            id: id.clone(),
+            id,
             field: field.clone(),
             each,
         })
@@ -314,10 +340,16 @@ impl Stage {
             Self::Project(None) => {}
             Self::CountGroup { .. } | Self::Count(_) if documents.is_empty() => {}
             Self::CountGroup { id, field, each } => {
-                let number = i64::try_from(documents.len()).unwrap_or(i64::MAX);
-                let sum = number.saturating_mul(each);
-                let sum = i32::try_from(sum).map_or(Bson::Int64(sum), Bson::Int32);
-                documents = vec![Arc::new(doc! {"_id": id, field: sum})];
+                let mut sums: BTreeMap<Key, i64> = BTreeMap::new();
+                for document in &documents {
+                    let sum = sums.entry(Key(id.of(document))).or_default();
+                    *sum = sum.saturating_add(each);
+                }
+                let groups = sums.into_iter().map(|(Key(id), sum)| {
+                    let sum = i32::try_from(sum).map_or(Bson::Int64(sum), Bson::Int32);
+                    Arc::new(doc! {"_id": id, &field: sum})
+                });
+                documents = groups.collect();
             }
             Self::Count(field) => {
                 documents = vec![Arc::new(doc! {field: count(documents.len())})];
@@ -328,5 +360,7 @@ impl Stage {
 }
 
 fn unsupported_group() -> Failure {
-    Failure::unsupported("$group besides {_id: <constant>, <field>: {$sum: <whole number>}}")
+    Failure::unsupported(
+        "$group besides {_id: <constant or field>, <field>: {$sum: <whole number>}}",
+    )
 }
