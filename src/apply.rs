@@ -271,6 +271,10 @@ impl<E: Engine> Work<'_, E> {
                 Err(error) => return Err(error.into()),
             };
             match self.engine.container(name).await? {
+                // It may lack what an engine gets after the creation: further networks, and files.
+                Some(found) if is_as_wanted(&found, &request) && never_ran(&found) => {
+                    self.engine.remove(name).await?;
+                }
                 Some(found) if is_as_wanted(&found, &request) => return Ok(()),
                 None if Instant::now() < deadline => tokio::time::sleep(LATE_PAUSE).await,
                 _ => return Err(refusal.into()),
@@ -376,6 +380,11 @@ impl<E: Engine> Work<'_, E> {
         }
         Ok(())
     }
+}
+
+/// Whether a container was made and never started, so that it holds nothing yet.
+fn never_ran(found: &Container) -> bool {
+    found.state == ContainerState::Created && found.started_at.is_empty()
 }
 
 /// Whether a container is what a request asks for.

@@ -5,9 +5,11 @@
 
 pub mod docker;
 mod events;
+pub mod inside;
 pub mod limits;
 pub mod memory;
 pub mod request;
+pub mod stock;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -130,6 +132,22 @@ pub struct NetworkPlace {
     pub settings: Values,
 }
 
+/// An image made out of another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Derivation {
+    /// Reference it gets.
+    pub reference: String,
+    /// Reference of the image it is made of, which must be there.
+    pub base: String,
+    /// Its labels on top of those of the base.
+    pub labels: BTreeMap<String, String>,
+    /// Programs that are run in it one after the other, each with its arguments; no shell reads them.
+    /// Everybody who has the image can read them: no secrets.
+    pub programs: Vec<Vec<String>>,
+    /// Whether steps of an earlier derivation are taken over.
+    pub uses_cache: bool,
+}
+
 /// A published port and the container that publishes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortHolder {
@@ -203,6 +221,15 @@ pub enum EngineError {
     /// A host port is taken.
     #[error("a port that `{container}` publishes is taken")]
     PortTaken {
+        /// The container.
+        container: String,
+        /// The engine's words.
+        message: String,
+    },
+    /// The runtime below the engine still has a part of this container, from a start that the engine
+    /// did not live to the end of.
+    #[error("container `{container}` is half started")]
+    HalfStarted {
         /// The container.
         container: String,
         /// The engine's words.
@@ -363,6 +390,20 @@ pub trait Engine: Sync {
     /// engine's clock, in nanoseconds since 1970), then each as it comes. Without a moment, what
     /// happens before the first poll may be missed.
     fn events(&self, container: &str, since: Option<i64>) -> EventStream<'_>;
+
+    /// Those of these absolute paths that an image has.
+    fn paths_in_image(
+        &self,
+        image: &str,
+        paths: &[String],
+    ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+
+    /// Makes an image out of another one by running programs in it. `said` hears what they write.
+    fn derive_image(
+        &self,
+        derivation: &Derivation,
+        said: &(dyn Fn(&str) + Sync),
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Opens a connection to a port in a running container, through the engine.
     fn open_stream(

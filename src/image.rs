@@ -32,6 +32,32 @@ pub fn has_digest(reference: &str) -> bool {
     reference.contains('@')
 }
 
+/// The reference as the engine lists it: without the registry and the folder that are meant where none is
+/// said, and with the tag that is meant.
+#[must_use]
+pub fn familiar(reference: &str) -> String {
+    let short = ["docker.io/", "index.docker.io/"]
+        .iter()
+        .find_map(|registry| reference.strip_prefix(registry))
+        .unwrap_or(reference);
+    let short = match short.strip_prefix("library/") {
+        Some(name) if !name.contains('/') => name,
+        _ => short,
+    };
+    with_tag(short, "latest")
+}
+
+/// The name of an image without tag and digest, as the engine lists it.
+#[must_use]
+pub fn repository(reference: &str) -> String {
+    let named = familiar(reference);
+    let name = named.split('@').next().unwrap_or(&named);
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +97,22 @@ mod tests {
             ("mongo@sha256:ab", Some("sha256:ab")),
         ] {
             assert_eq!(tag(reference), expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_reference_reads_as_the_engine_lists_it() {
+        for (reference, listed, name) in [
+            ("mongo", "mongo:latest", "mongo"),
+            ("docker.io/library/mongo:8.0", "mongo:8.0", "mongo"),
+            ("docker.io/a/b:1", "a/b:1", "a/b"),
+            ("library/a/b:1", "library/a/b:1", "library/a/b"),
+            ("r:5000/b", "r:5000/b:latest", "r:5000/b"),
+            ("r:5000/b:1@sha256:ab", "r:5000/b:1@sha256:ab", "r:5000/b"),
+            ("b@sha256:ab", "b@sha256:ab", "b"),
+        ] {
+            assert_eq!(familiar(reference), listed, "{reference}");
+            assert_eq!(repository(reference), name, "{reference}");
         }
     }
 }

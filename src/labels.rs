@@ -32,3 +32,7 @@ pub const INSTANCE: &str = "toolkit.instance";
 pub const TOOLKIT_VERSION: &str = "toolkit.version";
 /// `true` for what runs or holds a bundled server.
 pub const BUNDLED: &str = "toolkit.bundled";
+/// Image that a container was made to look into; it is never started.
+pub const LOOK: &str = "toolkit.look";
+/// TeX Live packages that were installed into an image.
+pub const TEXLIVE: &str = "toolkit.texlive";

@@ -145,6 +145,8 @@ pub struct Container {
     pub restarts: u64,
     /// When it was last started, RFC 3339; empty if never.
     pub started_at: String,
+    /// When it last ended, RFC 3339; empty if never.
+    pub finished_at: String,
     /// Ids of the networks it joins.
     pub network_ids: BTreeSet<String>,
     /// Its addresses by network name.
@@ -175,6 +177,13 @@ impl Container {
     pub fn number(&self) -> u32 {
         let label = self.labels.get(labels::CONTAINER_NUMBER);
         label.and_then(|text| text.parse().ok()).unwrap_or(1)
+    }
+
+    /// Whether it runs one command beside the service and is none of its replicas.
+    #[must_use]
+    pub fn is_one_off(&self) -> bool {
+        let label = self.labels.get(labels::ONE_OFF);
+        label.is_some_and(|value| value == "True")
     }
 
     /// Its address in one of its networks.

@@ -8,14 +8,10 @@ use super::{StepError, Work};
 use crate::engine::{Engine, EngineError};
 use crate::labels;
 use crate::observed;
-use crate::observed::{Container, ContainerState, Network};
+use crate::observed::Network;
 
 /// What the engine says when a name means several networks (Docker Engine 20.10).
 const AMBIGUOUS: &str = "is ambiguous";
-
-/// What it says when it was killed while it started a container, and the runtime below it still has
-/// the half of it (Docker Engine 20.10).
-const HALF_STARTED: &str = "id already in use";
 
 impl<E: Engine> Work<'_, E> {
     /// Makes a network unless there is one.
@@ -67,10 +63,7 @@ impl<E: Engine> Work<'_, E> {
                 }
                 Ok(self.engine.start(name).await?)
             }
-            Err(EngineError::Refused { doing, message }) if message.contains(HALF_STARTED) => {
-                let refusal = EngineError::Refused { doing, message };
-                self.start_anew(name, refusal).await
-            }
+            Err(refusal @ EngineError::HalfStarted { .. }) => self.start_anew(name, refusal).await,
             other => Ok(other?),
         }
     }
@@ -79,10 +72,7 @@ impl<E: Engine> Work<'_, E> {
     /// and starts it. One that has run before is left alone: it may hold something.
     async fn start_anew(&self, name: &str, refusal: EngineError) -> Result<(), StepError> {
         let found = self.engine.container(name).await?;
-        let never_ran = |found: &Container| {
-            found.state == ContainerState::Created && found.started_at.is_empty()
-        };
-        let Some(found) = found.filter(never_ran) else {
+        let Some(found) = found.filter(super::never_ran) else {
             return Err(refusal.into());
         };
         self.engine.remove(name).await?;

@@ -78,7 +78,7 @@ impl CommandError {
 
     /// Adds the causes of an error, outermost first.
     #[must_use]
-    fn chain(mut self, error: &dyn Error) -> Self {
+    pub(super) fn chain(mut self, error: &dyn Error) -> Self {
         let mut source = error.source();
         while let Some(cause) = source {
             self.failure.causes.push(cause.to_string());
@@ -331,6 +331,12 @@ impl From<EngineError> for CommandError {
                     .because(words)
                     .fix("free the port, or set OVERLEAF_PORT in config/overleaf.rc to another one")
             }
+            EngineError::HalfStarted { container, message: words } => {
+                Self::new("HALF_STARTED", exit::FAILED, message)
+                    .because(format!("the engine ended while it started it: {words}"))
+                    .fix("remove the container (folders and volumes stay) and run the command again")
+                    .command(format!("docker rm {container}"))
+            }
             EngineError::Refused { message: words, .. } => {
                 Self::new("ENGINE_REFUSED", exit::FAILED, message)
                     .because(words)
@@ -463,6 +469,10 @@ mod tests {
                 message: text(),
             },
             EngineError::PortTaken {
+                container: text(),
+                message: text(),
+            },
+            EngineError::HalfStarted {
                 container: text(),
                 message: text(),
             },

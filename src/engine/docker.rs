@@ -1,13 +1,17 @@
 //! The engine behind the Docker Engine API, through bollard. The only module that names bollard.
 
+mod attach;
 mod convert;
+mod derive;
 mod events;
 mod failure;
 mod files;
 mod forward;
 mod ground;
 mod host;
+mod inside;
 mod normal;
+mod stock;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -25,9 +29,10 @@ use bollard::query_parameters::{
     StopContainerOptionsBuilder,
 };
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
 
 use super::{
-    ArchiveStream, ByteStream, ContainerRequest, Engine, EngineError, EventStream,
+    ArchiveStream, ByteStream, ContainerRequest, Derivation, Engine, EngineError, EventStream,
     NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
 };
 use crate::labels;
@@ -65,16 +70,28 @@ const LATER_SILENCE: Duration = Duration::from_secs(900);
 pub struct DockerEngine {
     client: Docker,
     endpoint: String,
-    facts: EngineFacts,
-    reach: Reach,
+    /// Where the client connects to, for connections that are none of its own.
+    door: attach::Door,
+    identity: Arc<OnceCell<Identity>>,
     forwarders: forward::Found,
     /// What leads to the engine; it is kept and not used.
     way: Option<Arc<dyn Any + Send + Sync>>,
 }
 
+/// Who an engine is. To tell that takes it longer than all else that is asked of it: it asks the
+/// programs below it. So this comes while the rest is looked at.
+#[derive(Debug)]
+struct Identity {
+    facts: EngineFacts,
+    reach: Reach,
+    /// The API version in front of every path.
+    prefix: String,
+}
+
 impl DockerEngine {
     /// Connects to the engine that `DOCKER_HOST` names, or to the one on the usual socket, and
-    /// agrees on an API version.
+    /// begins to ask it who it is. The API version is agreed on with [`Engine::facts`]; what is asked
+    /// before is read in the version that the engine prefers.
     ///
     /// # Errors
     /// No engine answers there, or it may not be used.
@@ -104,36 +121,49 @@ impl DockerEngine {
     async fn connect_at(endpoint: &str, place: &str) -> Result<Self, EngineError> {
         let failed = |error| failure(endpoint, "connect", error);
         let client = Docker::connect_with_host(place).map_err(failed)?;
-        // Today's bollard sends no version at all; the call keeps a later one, which does, right.
-        let hello = async {
-            // All at once: an engine asks its own parts for their versions, which takes a while.
-            let negotiated = client.clone().negotiate_version();
-            let answers = futures_util::join!(negotiated, client.version(), client.info());
-            let (client, version, info) = answers;
-            Ok::<_, bollard::errors::Error>((client?, version?, info.ok()))
-        };
-        let Ok(answer) = tokio::time::timeout(HELLO, hello).await else {
-            let cause = format!("it does not answer within {} s", HELLO.as_secs());
-            return Err(EngineError::Unreachable {
-                endpoint: endpoint.to_owned(),
-                cause,
-            });
-        };
-        let (client, version, info) =
-            answer.map_err(|error| failure::of_connect(endpoint, error))?;
-        let reach = forward::reach(endpoint, &version);
-        let facts = convert::facts(endpoint, version, info);
-        let pinned = facts.api.min(NEWEST_API);
-        let prefix = format!("/v{}.{}", pinned.0, pinned.1);
-        let client = client.with_request_modifier(move |request| with_version(request, &prefix));
-        Ok(Self {
+        let door = attach::Door::read(place).ok_or_else(|| {
+            let uri = place.to_owned();
+            failed(bollard::errors::Error::UnsupportedURISchemeError { uri })
+        })?;
+        within_reason(endpoint, client.ping()).await?;
+        let identity: Arc<OnceCell<Identity>> = Arc::default();
+        let known = Arc::clone(&identity);
+        let client = client.with_request_modifier(move |request| match known.get() {
+            Some(identity) => with_version(request, &identity.prefix),
+            None => request,
+        });
+        let engine = Self {
             client,
             endpoint: endpoint.to_owned(),
-            facts,
-            reach,
+            door,
+            identity,
             forwarders: forward::Found::default(),
             way: None,
-        })
+        };
+        let asking = engine.clone();
+        // A failure comes again where the answer is needed.
+        tokio::spawn(async move { asking.identity().await.is_ok() });
+        Ok(engine)
+    }
+
+    /// Who it is; asked once.
+    async fn identity(&self) -> Result<&Identity, EngineError> {
+        let asking = self.identity.get_or_try_init(async || {
+            let both = async {
+                let answers = futures_util::join!(self.client.version(), self.client.info());
+                Ok((answers.0?, answers.1.ok()))
+            };
+            let (version, info) = within_reason(&self.endpoint, both).await?;
+            let reach = forward::reach(&self.endpoint, &version);
+            let facts = convert::facts(&self.endpoint, version, info);
+            let pinned = facts.api.min(NEWEST_API);
+            Ok(Identity {
+                facts,
+                reach,
+                prefix: format!("/v{}.{}", pinned.0, pinned.1),
+            })
+        });
+        asking.await
     }
 
     fn failure(&self, doing: &str, error: bollard::errors::Error) -> EngineError {
@@ -142,6 +172,20 @@ impl DockerEngine {
 
     fn patient(&self, patience: Duration) -> Docker {
         self.client.clone().with_timeout(patience)
+    }
+}
+
+/// An answer of an engine that was just connected to.
+async fn within_reason<T>(
+    endpoint: &str,
+    asking: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(HELLO, asking).await {
+        Ok(answer) => answer.map_err(|error| failure::of_connect(endpoint, error)),
+        Err(_) => Err(EngineError::Unreachable {
+            endpoint: endpoint.to_owned(),
+            cause: format!("it does not answer within {} s", HELLO.as_secs()),
+        }),
     }
 }
 
@@ -190,7 +234,7 @@ impl Engine for DockerEngine {
     }
 
     async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        Ok(self.facts.clone())
+        Ok(self.identity().await?.facts.clone())
     }
 
     async fn project_containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
@@ -208,12 +252,7 @@ impl Engine for DockerEngine {
         let inspected = futures_util::future::try_join_all(ids.iter().map(|id| self.container(id)));
         // One that is gone between the two calls is left out.
         let mut containers: Vec<Container> = inspected.await?.into_iter().flatten().collect();
-        containers.retain(|container| {
-            container
-                .labels
-                .get(labels::ONE_OFF)
-                .is_none_or(|value| value != "True")
-        });
+        containers.retain(|container| !container.is_one_off());
         containers.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
         Ok(containers)
     }
@@ -386,7 +425,7 @@ impl Engine for DockerEngine {
             let joined = self.client.connect_network(&place.id, connect).await;
             joined.map_err(|error| self.failure(&doing, error))?;
         }
-        if let Err(error) = self.put_files(&id, &request.put).await {
+        if let Err(error) = self.upload(&id, &request.put).await {
             // Without its files it must not be started, and the next run would take it as it is.
             self.remove(&id).await?;
             return Err(error);
@@ -470,11 +509,28 @@ impl Engine for DockerEngine {
     }
 
     fn reaches_addresses(&self) -> Reach {
-        self.reach
+        let identity = self.identity.get();
+        identity.map_or(Reach::Unknown, |identity| identity.reach)
     }
 
     fn events(&self, container: &str, since: Option<i64>) -> EventStream<'_> {
         events::of_container(self, container, since)
+    }
+
+    async fn paths_in_image(
+        &self,
+        image: &str,
+        paths: &[String],
+    ) -> Result<Vec<String>, EngineError> {
+        self.look_into(image, paths).await
+    }
+
+    async fn derive_image(
+        &self,
+        derivation: &Derivation,
+        said: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), EngineError> {
+        derive::build(self, derivation, said).await
     }
 
     async fn open_stream(&self, container: &str, port: u16) -> Result<ByteStream, EngineError> {

@@ -1,7 +1,11 @@
 //! An engine in memory, for tests: it behaves like a small one. Names clash, images must exist, a
 //! stopped container is not healthy, and it can be told to fail at its n-th change.
 
+mod derive;
 mod events;
+mod inside;
+mod made;
+mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,10 +16,10 @@ use futures_util::TryStreamExt;
 use serde_json::json;
 
 use super::{
-    ArchiveStream, ByteStream, ContainerRequest, Engine, EngineError, EngineEventKind, EventStream,
-    NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
+    ArchiveStream, ByteStream, ContainerRequest, Derivation, Engine, EngineError, EngineEventKind,
+    EventStream, NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
 };
-use crate::compose::{Mount, MountSource};
+use crate::compose::MountSource;
 use crate::labels;
 use crate::observed::{
     Container, ContainerState, EngineFacts, Environment, Health, Image, Made, Network,
@@ -37,9 +41,13 @@ struct World {
     volumes: BTreeMap<String, Volume>,
     images: BTreeMap<String, Image>,
     registry: BTreeSet<String>,
+    stock: stock::Stocked,
     changes: usize,
     fails_at: Option<usize>,
     exits: BTreeMap<String, i64>,
+    answers: Vec<inside::Answer>,
+    runs: Vec<inside::Run>,
+    late: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -109,6 +117,11 @@ impl MemoryEngine {
         }
     }
 
+    /// Leaves a container out of the next listing, as a real engine does with one that is being made.
+    pub fn list_late(&self, name: &str) {
+        self.world().late.insert(name.to_owned());
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         // A panic elsewhere leaves the world as it was; tests then fail on their own account.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,12 +168,14 @@ impl Engine for MemoryEngine {
     }
 
     async fn project_containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
-        let world = self.world();
+        let mut world = self.world();
+        let late = std::mem::take(&mut world.late);
         let containers = world
             .containers
             .values()
             .map(|stored| stored.container.clone());
-        let mut found: Vec<Container> = containers.filter(|c| c.project == project).collect();
+        let listed = containers.filter(|c| c.project == project && !late.contains(&c.name));
+        let mut found: Vec<Container> = listed.collect();
         found.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
         Ok(found)
     }
@@ -350,8 +365,8 @@ impl Engine for MemoryEngine {
                 .iter()
                 .map(|place| place.id.clone())
                 .collect(),
-            made: shown(request),
-            anonymous: anonymous(request, &image.brings, world.volumes.len()),
+            made: made::shown(request),
+            anonymous: made::anonymous(request, &image.brings, world.volumes.len()),
             ..Container::default()
         };
         let has_health_check = request.service.healthcheck.is_some();
@@ -507,51 +522,28 @@ impl Engine for MemoryEngine {
         self.events.of(container, since)
     }
 
+    async fn paths_in_image(
+        &self,
+        image: &str,
+        paths: &[String],
+    ) -> Result<Vec<String>, EngineError> {
+        self.look_into(image, paths)
+    }
+
+    async fn derive_image(
+        &self,
+        derivation: &Derivation,
+        said: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), EngineError> {
+        self.derive(derivation, said)
+    }
+
     async fn open_stream(&self, container: &str, port: u16) -> Result<ByteStream, EngineError> {
         Err(EngineError::Refused {
             doing: format!("reach port {port} in container `{container}`"),
             message: "no program runs in memory".to_owned(),
         })
     }
-}
-
-/// What this engine shows of a container: what was asked for, and the networks with their ids. Files
-/// are seen by reading them.
-fn shown(request: &ContainerRequest<'_>) -> Made {
-    let mut made = super::wanted(request);
-    made.0.shift_remove("files");
-    for place in &request.networks {
-        let shown = made.0.get_mut("networks");
-        let shown = shown.and_then(|networks| networks.get_mut(&place.name)?.as_object_mut());
-        if let Some(shown) = shown {
-            shown.insert("id".to_owned(), place.id.clone().into());
-        }
-    }
-    made
-}
-
-/// The anonymous volumes of a container by path: those it takes over, and new ones for what else its
-/// definition and its image ask for. `number` tells the names from those of other containers.
-fn anonymous(
-    request: &ContainerRequest<'_>,
-    brings: &Made,
-    number: usize,
-) -> BTreeMap<String, String> {
-    let service = request.service;
-    let asked = brings.0.get("volumes").and_then(|paths| paths.as_array());
-    let asked = asked.into_iter().flatten().filter_map(|path| path.as_str());
-    let own = service.volumes.iter();
-    let own = own.filter(|mount| mount.source == MountSource::Volume(None));
-    let paths = asked
-        .filter(|path| service.mount_at(path).is_none())
-        .chain(own.map(Mount::path));
-    let paths: BTreeSet<&str> = paths.collect();
-    let named = paths.into_iter().enumerate().map(|(at, path)| {
-        let inherited = request.inherits.get(path).cloned();
-        let name = inherited.unwrap_or_else(|| format!("{number:032x}{at:032x}"));
-        (path.to_owned(), name)
-    });
-    named.collect()
 }
 
 /// The image references in the manifest of an archive in the form of `docker save`.

@@ -7,7 +7,7 @@ use toolkit::bundled;
 use toolkit::compose::{Environment, Mount, MountSource, Network, Service, Values, Volume};
 use toolkit::engine;
 use toolkit::engine::memory::MemoryEngine;
-use toolkit::engine::{ContainerRequest, Engine, EngineError, NetworkPlace, PutFile};
+use toolkit::engine::{ContainerRequest, Derivation, Engine, EngineError, NetworkPlace, PutFile};
 use toolkit::labels;
 use toolkit::observed::ContainerState;
 use toolkit::secret::Secret;
@@ -221,6 +221,34 @@ async fn check(engine: &impl Engine, project: &str, image: &str) {
         "{missing:?}"
     );
     assert!(engine.start("toolkit-test-none").await.is_err());
+
+    // An image is made of another one, as often as it is asked for.
+    let derivation = Derivation {
+        reference: derived(project),
+        base: image.to_owned(),
+        uses_cache: true,
+        ..Derivation::default()
+    };
+    for _ in ["first", "again"] {
+        engine.derive_image(&derivation, &|_| {}).await.unwrap();
+        let made = engine.image(&derivation.reference).await.unwrap();
+        assert!(!made.unwrap().id.is_empty());
+    }
+
+    // Paths that an image does not have are none, not an error; an image that is not there is one.
+    let nowhere = ["/nowhere".to_owned()];
+    let found = engine.paths_in_image(image, &nowhere).await.unwrap();
+    assert!(found.is_empty(), "{found:?}");
+    let missing = engine.paths_in_image("toolkit-test/none:1", &nowhere).await;
+    assert!(
+        matches!(missing, Err(EngineError::Missing { .. })),
+        "{missing:?}"
+    );
+}
+
+/// The image that is made of another one.
+fn derived(project: &str) -> String {
+    format!("{project}-derived:1")
 }
 
 #[tokio::test]
@@ -237,13 +265,14 @@ fn the_real_engine_keeps_the_contract() {
     let project = unique_name();
     // A name of its own: another test may run on the images that have the usual one.
     let image = format!("{project}-redis:1");
-    let _image = super::overrides::OwnImage::new(&runtime, image.clone());
+    let _image = super::raw::Removed(format!("/images/{image}"));
+    let _derived = super::raw::Removed(format!("/images/{}", derived(&project)));
     let _remover = Remover {
         runtime: &runtime,
         engine: &engine,
         project: &project,
     };
-    let _volume = super::overrides::Volume::new(&runtime, format!("{project}_data"));
+    let _volume = super::raw::Removed(format!("/volumes/{project}_data"));
     let outcome = runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(120), check(&engine, &project, &image)).await
     });

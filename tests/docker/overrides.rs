@@ -5,47 +5,7 @@ use serde_json::json;
 use toolkit::engine::Engine;
 
 use super::instance::{Instance, Remover};
-
-/// Removes a volume when it goes out of scope.
-pub struct Volume<'a> {
-    runtime: &'a tokio::runtime::Runtime,
-    client: Docker,
-    name: String,
-}
-
-impl<'a> Volume<'a> {
-    pub fn new(runtime: &'a tokio::runtime::Runtime, name: String) -> Self {
-        Self {
-            runtime,
-            client: Docker::connect_with_defaults().unwrap(),
-            name,
-        }
-    }
-}
-
-impl Drop for Volume<'_> {
-    fn drop(&mut self) {
-        let options = None::<bollard::query_parameters::RemoveVolumeOptions>;
-        let _ = self
-            .runtime
-            .block_on(self.client.remove_volume(&self.name, options));
-    }
-}
-
-/// Removes a network when it goes out of scope.
-struct Network<'a> {
-    runtime: &'a tokio::runtime::Runtime,
-    client: &'a Docker,
-    name: String,
-}
-
-impl Drop for Network<'_> {
-    fn drop(&mut self) {
-        let _ = self
-            .runtime
-            .block_on(self.client.remove_network(&self.name));
-    }
-}
+use super::raw::Removed;
 
 const OVERRIDE: &str = r#"
 services:
@@ -98,12 +58,8 @@ fn what_an_override_asks_for_is_what_containers_get() {
     );
     let client = Docker::connect_with_defaults().unwrap();
     let runtime = &instance.runtime;
-    let _network = Network {
-        runtime,
-        client: &client,
-        name: format!("{}_back", instance.project),
-    };
-    let _volume = Volume::new(runtime, format!("{}_extra", instance.project));
+    let _network = Removed(format!("/networks/{}_back", instance.project));
+    let _volume = Removed(format!("/volumes/{}_extra", instance.project));
     // Goes first: what containers use cannot be removed.
     let _remover = Remover {
         runtime,
@@ -297,12 +253,8 @@ fn every_key_reaches_the_engine_and_stays_equal_to_what_it_shows() {
     sandbox.write("config/seccomp.json", profile);
     let client = Docker::connect_with_defaults().unwrap();
     let runtime = &instance.runtime;
-    let _networks = ["back", "fixed"].map(|name| Network {
-        runtime,
-        client: &client,
-        name: format!("{project}_{name}"),
-    });
-    let _volume = Volume::new(runtime, format!("{project}_named"));
+    let _networks = ["back", "fixed"].map(|name| Removed(format!("/networks/{project}_{name}")));
+    let _volume = Removed(format!("/volumes/{project}_named"));
     // Goes first: what containers use cannot be removed.
     let _remover = Remover {
         runtime,
@@ -532,32 +484,6 @@ fn what_somebody_changes_by_hand_is_named() {
     assert_eq!(instance.plan(), "");
 }
 
-/// Removes an image when it goes out of scope.
-pub struct OwnImage<'a> {
-    runtime: &'a tokio::runtime::Runtime,
-    client: Docker,
-    name: String,
-}
-
-impl<'a> OwnImage<'a> {
-    pub fn new(runtime: &'a tokio::runtime::Runtime, name: String) -> Self {
-        Self {
-            runtime,
-            client: Docker::connect_with_defaults().unwrap(),
-            name,
-        }
-    }
-}
-
-impl Drop for OwnImage<'_> {
-    fn drop(&mut self) {
-        let options = None::<bollard::query_parameters::RemoveImageOptions>;
-        let _ = self
-            .runtime
-            .block_on(self.client.remove_image(&self.name, options, None));
-    }
-}
-
 #[test]
 fn what_an_image_brings_is_no_difference() {
     let Some(instance) = Instance::new(&[]) else {
@@ -567,7 +493,8 @@ fn what_an_image_brings_is_no_difference() {
     let client = Docker::connect_with_defaults().unwrap();
     let runtime = &instance.runtime;
     let project = &instance.project;
-    let image = OwnImage::new(runtime, format!("{project}-image:1"));
+    let image = format!("{project}-image:1");
+    let _image = Removed(format!("/images/{image}"));
     // Goes first: what containers use cannot be removed.
     let _remover = Remover {
         runtime,
@@ -608,8 +535,7 @@ fn what_an_image_brings_is_no_difference() {
         .block_on(client.commit_container(options, config))
         .unwrap();
     let definition = format!(
-        "services:\n  plain: {{image: {0}}}\n  own:\n    image: {0}\n    environment: {{BOTH: own}}\n    healthcheck: {{retries: 4}}\n    expose: [\"1\"]\n    entrypoint: [/toolkit, serve, redis]\n    command: [redis-server, --dir, /tmp, --port, \"7780\"]\n",
-        image.name
+        "services:\n  plain: {{image: {image}}}\n  own:\n    image: {image}\n    environment: {{BOTH: own}}\n    healthcheck: {{retries: 4}}\n    expose: [\"1\"]\n    entrypoint: [/toolkit, serve, redis]\n    command: [redis-server, --dir, /tmp, --port, \"7780\"]\n"
     );
     let file = "config/docker-compose.override.yml";
     instance.sandbox.write(file, &definition);

@@ -51,3 +51,14 @@ pub fn inspect(name: &str) -> serde_json::Value {
     assert_eq!(status, 200, "{name}");
     serde_json::from_slice(&answer).unwrap()
 }
+
+/// Something on the engine, by its path in the API such as `/volumes/NAME`, removed when this goes out
+/// of scope.
+pub struct Removed(pub String);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // Clean-up goes on whatever fails; it may be gone already.
+        let _ = request(&socket(), "DELETE", &self.0, b"");
+    }
+}

@@ -120,12 +120,15 @@ fn engines_tell_what_happens_to_a_container() {
     );
     runtime.block_on(story);
     let project = unique_name();
+    // A name of its own: containers of other tests are made of what has the usual one. It goes after
+    // the container.
+    let image = format!("{project}-redis:1");
+    let _image = super::raw::Removed(format!("/images/{image}"));
     let _remover = Remover {
         runtime: &runtime,
         engine: &engine,
         project: &project,
     };
-    let image = format!("toolkit-bundled/redis:{}", bundled::TAG);
     let images = vec![("redis".to_owned(), image.clone())];
     runtime.block_on(async {
         let archive = bundled::archive(PROGRAM.as_ref(), &images).unwrap();

@@ -41,7 +41,8 @@ fn every_program_of_this_machine_carries_bytes_both_ways() {
         let port = listener.local_addr().unwrap().port().to_string();
         let words = row["command"].as_array().unwrap().iter();
         let words: Vec<String> = words
-            .map(|word| word.as_str().unwrap().replace("{port}", &port))
+            .map(|word| word.as_str().unwrap())
+            .map(|word| word.replace("{port}", &port).replace("{host}", "127.0.0.1"))
             .collect();
         let program = match name {
             "toolkit" => PROGRAM,

@@ -114,6 +114,10 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
             .started_at
             .filter(|at| !at.starts_with("0001-"))
             .unwrap_or_default(),
+        finished_at: state
+            .finished_at
+            .filter(|at| !at.starts_with("0001-"))
+            .unwrap_or_default(),
         network_ids: networks
             .iter()
             .flatten()

@@ -162,8 +162,23 @@ pub(super) fn of_start(endpoint: &str, container: &str, error: Error) -> EngineE
                 message,
             }
         }
+        EngineError::Refused { message, .. } if is_half_started(&message) => {
+            EngineError::HalfStarted {
+                container: container.to_owned(),
+                message,
+            }
+        }
         other => other,
     }
+}
+
+/// Whether containerd or runc already has what a start is about to make. Docker Engine 20.10 passes
+/// their words on: of a task of this id, of its folder, or of its state.
+fn is_half_started(message: &str) -> bool {
+    let is_task = message.contains("task ") && message.contains(": already exists");
+    is_task
+        || message.contains("id already in use")
+        || message.contains("container with given ID already exists")
 }
 
 #[cfg(test)]
@@ -183,6 +198,29 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_start_that_meets_the_half_of_an_earlier_one_is_recognised() {
+        let of = |message: &str| {
+            let error = Error::DockerResponseServerError {
+                status_code: 500,
+                message: message.to_owned(),
+            };
+            of_start("unix:///x", "redis", error)
+        };
+        for message in [
+            "task 68ceb7d1f3db: already exists",
+            "container with id exists: 68ceb7d1f3db: id already in use: unknown",
+        ] {
+            let error = of(message);
+            assert!(
+                matches!(&error, EngineError::HalfStarted { container, .. } if container == "redis"),
+                "{error:?}"
+            );
+        }
+        let other = of("file /x: already exists");
+        assert!(matches!(other, EngineError::Refused { .. }), "{other:?}");
     }
 
     #[test]

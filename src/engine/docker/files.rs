@@ -14,8 +14,8 @@ use crate::engine::{EngineError, PutFile};
 const LIMIT: u64 = 16 << 20;
 
 impl DockerEngine {
-    /// Puts files into a container that has not been started.
-    pub(super) async fn put_files(
+    /// Puts files into a container.
+    pub(super) async fn upload(
         &self,
         container: &str,
         files: &[PutFile],

@@ -1,5 +1,6 @@
-//! Reaches a port in a container through the engine: a program in the container connects to it and
-//! copies its own input and output. Which programs can do that is in `lib/forwarders.toml`.
+//! Reaches a port in a container, or one that a container reaches, through the engine: a program in the
+//! container connects to it and copies its own input and output. Which programs can do that is in
+//! `lib/forwarders.toml`.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,15 +8,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bollard::container::LogOutput;
-use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::exec::CreateExecOptions;
 use bollard::models::SystemVersion;
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::DockerEngine;
+use super::attach::{self, Attached, Pieces};
+use crate::engine::inside::Output;
 use crate::engine::{ByteStream, EngineError, Reach};
 
 const FORWARDERS_TOML: &str = include_str!("../../../lib/forwarders.toml");
@@ -72,9 +74,12 @@ enum Started {
     Open(ByteStream),
     /// The image does not have it.
     Missing,
-    /// It ended, because nothing listens at the port.
-    Refused,
+    /// It ended without a connection, with these words.
+    Refused(String),
 }
+
+/// The container's own loopback address.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// Opens a connection to a port on the container's own loopback address.
 pub(super) async fn open(
@@ -83,8 +88,51 @@ pub(super) async fn open(
     port: u16,
 ) -> Result<ByteStream, EngineError> {
     let doing = format!("reach port {port} in container `{container}`");
+    let opened = open_at(engine, container, (LOOPBACK, port), &doing).await?;
+    // Each program says in its own words that the connection was refused.
+    opened.map_err(|_| EngineError::Refused {
+        doing,
+        message: format!("nothing listens at port {port} in the container"),
+    })
+}
+
+/// Opens a connection to a port of another server from within the container.
+pub(super) async fn open_from(
+    engine: &DockerEngine,
+    container: &str,
+    host: &str,
+    port: u16,
+) -> Result<ByteStream, EngineError> {
+    let doing = format!("reach `{host}:{port}` from container `{container}`");
+    if !is_host(host) {
+        let message = format!("`{host}` is no name or address of a machine");
+        return Err(EngineError::Refused { doing, message });
+    }
+    let opened = open_at(engine, container, (host, port), &doing).await?;
+    opened.map_err(|said| EngineError::Refused {
+        doing,
+        message: match said.trim() {
+            "" => "no connection came about".to_owned(),
+            said => said.lines().last().unwrap_or(said).to_owned(),
+        },
+    })
+}
+
+/// Whether a text is a name or an address and nothing that a shell understands.
+fn is_host(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)
+}
+
+/// Opens a connection; the inner error holds what a program said that could not connect.
+async fn open_at(
+    engine: &DockerEngine,
+    container: &str,
+    to: (&str, u16),
+    doing: &str,
+) -> Result<Result<ByteStream, String>, EngineError> {
     let broken = |cause: String| EngineError::Broken {
-        doing: doing.clone(),
+        doing: doing.to_owned(),
         cause,
     };
     let file: File = toml::from_str(FORWARDERS_TOML).map_err(|error| broken(error.to_string()))?;
@@ -98,16 +146,13 @@ pub(super) async fn open(
     let rows = file.forwarder.iter().enumerate();
     let rows = rows.filter(|(place, _)| first.is_none_or(|first| first == *place));
     for (place, forwarder) in rows {
-        match start(engine, container, port, forwarder, &doing).await? {
+        match start(engine, container, to, forwarder, doing).await? {
             Started::Open(stream) => {
                 known().insert(container.to_owned(), place);
-                return Ok(stream);
+                return Ok(Ok(stream));
             }
             Started::Missing => {}
-            Started::Refused => {
-                let message = format!("nothing listens at port {port} in the container");
-                return Err(EngineError::Refused { doing, message });
-            }
+            Started::Refused(said) => return Ok(Err(said)),
         }
     }
     // The container may have been made anew from another image.
@@ -118,13 +163,14 @@ pub(super) async fn open(
         .map(|row| row.program.as_str())
         .collect();
     let message = format!("its image has none of {}", names.join(", "));
+    let doing = doing.to_owned();
     Err(EngineError::Refused { doing, message })
 }
 
 async fn start(
     engine: &DockerEngine,
     container: &str,
-    port: u16,
+    (host, port): (&str, u16),
     forwarder: &Forwarder,
     doing: &str,
 ) -> Result<Started, EngineError> {
@@ -137,20 +183,18 @@ async fn start(
         tty: Some(false),
         cmd: Some(
             command
-                .map(|word| word.replace("{port}", &port.to_string()))
+                .map(|word| {
+                    word.replace("{port}", &port.to_string())
+                        .replace("{host}", host)
+                })
                 .collect(),
         ),
         ..CreateExecOptions::default()
     };
     let exec = engine.client.create_exec(container, options).await;
     let id = exec.map_err(failed)?.id;
-    let attached = engine
-        .client
-        .start_exec(&id, None::<StartExecOptions>)
-        .await;
-    let (mut output, input) = match attached {
-        Ok(StartExecResults::Attached { output, input }) => (output, input),
-        Ok(StartExecResults::Detached) => return Ok(Started::Missing),
+    let Attached { mut output, input } = match attach::start(engine, &id, false).await {
+        Ok(attached) => attached,
         // Newer engines say so at once, older ones on the output.
         Err(bollard::errors::Error::DockerResponseServerError { message, .. })
             if says_missing(&message) =>
@@ -162,7 +206,7 @@ async fn start(
     let (mut came, mut said) = (BytesMut::new(), String::new());
     while came.len() < OPEN.len() && OPEN.starts_with(&came) {
         match output.next().await {
-            Some(Ok(LogOutput::StdOut { message })) => came.extend_from_slice(&message),
+            Some(Ok(Output::Out(bytes))) => came.extend_from_slice(&bytes),
             Some(Ok(other)) => said.push_str(&String::from_utf8_lossy(&other.into_bytes())),
             Some(Err(_)) | None => break,
         }
@@ -172,8 +216,8 @@ async fn start(
     }
     if came.starts_with(OPEN) {
         came.advance(OPEN.len());
-        let reader: Box<dyn AsyncRead + Send + Unpin> = Box::new(Output {
-            messages: output,
+        let reader: Box<dyn AsyncRead + Send + Unpin> = Box::new(Outward {
+            pieces: output,
             rest: came.freeze(),
         });
         let writer: Pin<Box<dyn AsyncWrite + Send>> = input;
@@ -185,8 +229,7 @@ async fn start(
     if code.is_some_and(|code| NO_PROGRAM.contains(&code)) || says_missing(&text) {
         return Ok(Started::Missing);
     }
-    // Each program says in its own words that the connection was refused.
-    Ok(Started::Refused)
+    Ok(Started::Refused(text))
 }
 
 fn says_missing(message: &str) -> bool {
@@ -194,23 +237,23 @@ fn says_missing(message: &str) -> bool {
 }
 
 /// The standard output of a program in a container.
-struct Output {
-    messages: Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>,
+struct Outward {
+    pieces: Pieces,
     rest: Bytes,
 }
 
-impl AsyncRead for Output {
+impl AsyncRead for Outward {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         while self.rest.is_empty() {
-            match ready!(self.messages.as_mut().poll_next(context)) {
-                Some(Ok(LogOutput::StdOut { message })) => self.rest = message,
+            match ready!(self.pieces.as_mut().poll_next(context)) {
+                Some(Ok(Output::Out(bytes))) => self.rest = bytes,
                 // What it writes to standard error is no part of the conversation.
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
                 None => return Poll::Ready(Ok(())),
             }
         }
@@ -233,8 +276,24 @@ mod tests {
         for row in &file.forwarder {
             let command = row.command.join(" ");
             assert!(command.contains("{port}"), "{}", row.program);
+            assert!(command.contains("{host}"), "{}", row.program);
             let is_ours = row.program == "toolkit";
             assert!(is_ours || command.contains(open.trim()), "{}", row.program);
+        }
+    }
+
+    #[test]
+    fn a_host_is_nothing_that_a_shell_understands() {
+        for (text, expected) in [
+            ("smtp.example.org", true),
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("a;reboot", false),
+            ("$(id)", false),
+            ("-e", false),
+            ("", false),
+        ] {
+            assert_eq!(is_host(text), expected, "{text}");
         }
     }
 
