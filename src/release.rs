@@ -3,11 +3,22 @@
 //! The facts are rows of `lib/releases.toml`; a new release needs no code. Knows nothing of an
 //! installation, of files or of Docker.
 
+mod version;
+pub mod way;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use version::{Version, VersionError};
+
+/// The service of the application, in every edition and release.
+pub const APPLICATION: &str = "sharelatex";
+
+/// The database of the application where its URL names none.
+pub const DATABASE: &str = "sharelatex";
 
 const RELEASES_TOML: &str = include_str!("../lib/releases.toml");
 
@@ -62,130 +73,6 @@ impl FromStr for Edition {
     }
 }
 
-/// The version of one Overleaf release, `6.2.2`, `6.0.0-RC2` or `5.5.1-with-texlive-full`.
-///
-/// Ordered by its three numbers; a release candidate comes before its release. An image suffix
-/// such as `-with-texlive-full` or `-ext-v4.1` does not count in the order.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Version {
-    major: u64,
-    minor: u64,
-    patch: u64,
-    suffix: String,
-}
-
-/// The text is not a version.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{0}` is not an Overleaf version; write it as `6.2.2`")]
-pub struct VersionError(pub String);
-
-impl Version {
-    /// A version from its three numbers, without a suffix.
-    #[must_use]
-    pub fn new(major: u64, minor: u64, patch: u64) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-            suffix: String::new(),
-        }
-    }
-
-    /// The three numbers, for comparisons with the catalogue.
-    #[must_use]
-    pub fn numbers(&self) -> (u64, u64, u64) {
-        (self.major, self.minor, self.patch)
-    }
-
-    /// The version without the suffix of CEP's own images, as the images of Overleaf have it.
-    #[must_use]
-    pub fn upstream_tag(&self) -> String {
-        let suffix = self.suffix.split("-ext-v").next().unwrap_or_default();
-        format!("{}.{}.{}{suffix}", self.major, self.minor, self.patch)
-    }
-
-    fn candidate(&self) -> Option<u64> {
-        self.suffix
-            .strip_prefix("-RC")
-            .map(|number| number.parse().unwrap_or(0))
-    }
-}
-
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let rank = |version: &Self| version.candidate().map_or((1, 0), |number| (0, number));
-        self.numbers()
-            .cmp(&other.numbers())
-            .then_with(|| rank(self).cmp(&rank(other)))
-            // Keeps the order consistent with equality; image suffixes have no order of their own.
-            .then_with(|| self.suffix.cmp(&other.suffix))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{}.{}{}",
-            self.major, self.minor, self.patch, self.suffix
-        )
-    }
-}
-
-impl FromStr for Version {
-    type Err = VersionError;
-
-    fn from_str(text: &str) -> Result<Self, VersionError> {
-        let refuse = || VersionError(text.to_owned());
-        let (numbers, suffix) = match text.find('-') {
-            Some(at) => text.split_at(at),
-            None => (text, ""),
-        };
-        let parsed: Vec<u64> = numbers
-            .split('.')
-            .map(|number| {
-                let is_plain = !number.is_empty()
-                    && number.bytes().all(|b| b.is_ascii_digit())
-                    && (number == "0" || !number.starts_with('0'));
-                if is_plain {
-                    number.parse().map_err(|_| refuse())
-                } else {
-                    Err(refuse())
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        let &[major, minor, patch] = parsed.as_slice() else {
-            return Err(refuse());
-        };
-        if !(suffix.is_empty() || is_known_suffix(suffix)) {
-            return Err(refuse());
-        }
-        Ok(Self {
-            major,
-            minor,
-            patch,
-            suffix: suffix.to_owned(),
-        })
-    }
-}
-
-/// Release candidates, the full TeX Live images of Community Edition, and CEP's own tags.
-fn is_known_suffix(suffix: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let rest = suffix.strip_suffix("-with-texlive-full").unwrap_or(suffix);
-    rest.is_empty()
-        || rest.strip_prefix("-RC").is_some_and(digits)
-        || rest.strip_prefix("-ext-v").is_some_and(|tail| {
-            !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        })
-}
-
 /// What one release needs, as `lib/releases.toml` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -193,6 +80,8 @@ pub struct Release {
     pub version: Version,
     /// Why it was withdrawn, if it was.
     pub retracted: Option<String>,
+    /// Why an upgrade that would pass it has to halt on it, if it has to.
+    pub stop: Option<String>,
     /// Variables without which it refuses to start.
     pub needs: Vec<String>,
     /// Lowest MongoDB server that works.
@@ -268,6 +157,12 @@ pub enum CatalogueError {
 }
 
 impl Catalogue {
+    /// All releases that are known, in the order of the file.
+    #[must_use]
+    pub fn releases(&self) -> &[Release] {
+        &self.releases
+    }
+
     /// Loads the catalogue that the program carries.
     ///
     /// # Errors
@@ -293,6 +188,14 @@ impl Catalogue {
         nearest
             .map(|release| release.needs.as_slice())
             .unwrap_or_default()
+    }
+
+    /// Whether one step leads from a release to another; see [`way::Refusal`].
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn one_step(&self, from: &Version, to: &Version) -> Result<(), way::Refusal> {
+        way::one_step(&self.releases, from, to)
     }
 
     /// The newest release that is known.
@@ -325,7 +228,7 @@ impl Catalogue {
     /// The row that holds for a release: the nearest lower one of its major version, else the first
     /// of that major.
     fn nearest(&self, version: &Version) -> Option<&Release> {
-        let of_major = |release: &&Release| release.version.major == version.major;
+        let of_major = |release: &&Release| release.version.numbers().0 == version.numbers().0;
         let mut major = self.releases.iter().filter(of_major);
         let is_lower = |release: &&Release| release.version.numbers() <= version.numbers();
         let lower = major.clone().rfind(is_lower);
@@ -429,6 +332,7 @@ mod file {
             releases.push(Release {
                 version: Version::from_str(&row.version)?,
                 retracted: row.retracted,
+                stop: row.why.filter(|_| row.stop == Some(true)),
                 needs: row.needs.unwrap_or_default(),
                 oldest_mongo: row.mongo_min,
                 oldest_compatibility: row.fcv_min,
@@ -473,57 +377,6 @@ mod tests {
 
     fn version(text: &str) -> Version {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn versions_are_ordered_as_versions() {
-        let ascending = [
-            "4.2.9",
-            "5.0.1",
-            "5.0.11",
-            "6.0.0-RC2",
-            "6.0.0-RC12",
-            "6.0.0",
-            "6.2.2",
-            "6.10.0",
-        ];
-        for pair in ascending.windows(2) {
-            assert!(version(pair[0]) < version(pair[1]), "{pair:?}");
-        }
-    }
-
-    #[test]
-    fn other_texts_are_no_versions() {
-        for text in [
-            "",
-            "4.1",
-            "6.2.2 ",
-            " 6.2.2",
-            "6.2.2\r",
-            "6.2.x",
-            "6.2.2-foo",
-            "6..2",
-            "-RC",
-            "08.1.0",
-            "6.02.2",
-        ] {
-            assert_eq!(text.parse::<Version>(), Err(VersionError(text.to_owned())));
-        }
-        assert_eq!(version("6.1.2-ext-v4.1").to_string(), "6.1.2-ext-v4.1");
-        assert_eq!(version("5.0.0-RC1-with-texlive-full").numbers(), (5, 0, 0));
-        assert_eq!(version("6.0.0-RC").to_string(), "6.0.0-RC");
-    }
-
-    #[test]
-    fn the_images_of_overleaf_have_no_suffix_of_cep() {
-        for (text, expected) in [
-            ("6.2.2", "6.2.2"),
-            ("6.0.0-RC2", "6.0.0-RC2"),
-            ("6.2.2-with-texlive-full", "6.2.2-with-texlive-full"),
-            ("6.1.2-ext-v4.1", "6.1.2"),
-        ] {
-            assert_eq!(version(text).upstream_tag(), expected);
-        }
     }
 
     #[test]
