@@ -1,6 +1,7 @@
 //! Carries a plan out: every step as soon as what it needs is done, each repeatable, recorded before
 //! and after, reporting events. Knows nothing of configuration files or of how events are shown.
 
+mod derive;
 mod networks;
 mod schedule;
 pub mod waiting;
@@ -39,6 +40,7 @@ use crate::probe;
 use crate::probe::InitiateError;
 use crate::probe::Initiation;
 use crate::probe::way;
+use crate::texlive::TexLiveError;
 use waiting::ServiceFailure;
 
 /// How long one question to mongo may take while its replica set is initiated.
@@ -113,6 +115,19 @@ pub enum StepError {
     /// The bundled images cannot be made.
     #[error(transparent)]
     Bundled(#[from] BundledError),
+    /// The TeX Live of an image cannot be added to.
+    #[error(transparent)]
+    TexLive(#[from] TexLiveError),
+    /// An image with TeX Live packages cannot be made.
+    #[error("image `{reference}` cannot be built")]
+    Build {
+        /// The image.
+        reference: String,
+        /// The engine's words.
+        message: String,
+        /// What was said last, oldest first.
+        said: Vec<String>,
+    },
     /// Mongo does not initiate its replica set.
     #[error(transparent)]
     Initiate(#[from] InitiateError),
@@ -146,6 +161,9 @@ impl<E: Engine> Work<'_, E> {
                 };
                 self.until_asked(self.engine.pull(reference, &progress))
                     .await
+            }
+            Action::BuildImage { service, reference } => {
+                derive::image(self, service, reference).await
             }
             Action::CreateNetwork { key, .. } => self.create_network(key).await,
             Action::CreateVolume { key, .. } => self.create_volume(key).await,

@@ -6,8 +6,11 @@
 
 mod contents;
 mod origins;
+mod reaching;
 mod render;
 pub mod standalone;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +36,8 @@ use crate::settings::disclosure;
 use crate::settings::disclosure::Masker;
 use crate::settings::env_file;
 use crate::settings::problem::ProblemKind;
+use crate::texlive::Derived;
+use reaching::{probes, urls};
 
 /// Name of mongo's replica set, as the upstream toolkit and the documentation have it.
 pub const REPLICA_SET: &str = "overleaf";
@@ -65,6 +70,8 @@ pub struct Deployment {
     pub mongo_shell: String,
     /// Image references of the bundled servers, by service; empty when they are not used.
     pub bundled_images: BTreeMap<String, String>,
+    /// The image with TeX Live packages that the application runs, when there are any.
+    pub texlive: Option<Derived>,
     /// Architecture that the bundled servers run on, in Go's words.
     pub bundled_architecture: String,
     /// URLs a person can open.
@@ -254,6 +261,11 @@ pub fn make(
             member: "mongo:27017".to_owned(),
         }),
         mongo_shell: settings.mongo_shell.clone(),
+        // The operator's definitions may have named another image.
+        texlive: text.texlive().filter(|derived| {
+            let service = project.services.get(&derived.service);
+            service.is_some_and(|service| service.image == derived.reference)
+        }),
         bundled_images: text.bundled_images(),
         bundled_architecture: context.architecture.clone(),
         urls: urls(settings),
@@ -373,151 +385,11 @@ fn missing_variables(settings: &Settings, catalogue: &Catalogue) -> Vec<String> 
     needs.filter(is_missing).cloned().collect()
 }
 
-fn probes(
-    settings: &Settings,
-    project: &Project,
-    needs_replica_set: bool,
-) -> BTreeMap<String, Probe> {
-    let password = [
-        "OVERLEAF_REDIS_PASS",
-        "SHARELATEX_REDIS_PASS",
-        "REDIS_PASSWORD",
-    ]
-    .into_iter()
-    .find_map(|name| settings.variable(name).filter(|value| !value.is_empty()))
-    .map(Secret::new);
-    let known = [
-        (
-            "sharelatex",
-            Probe::Http {
-                port: 80,
-                path: "/status".to_owned(),
-            },
-        ),
-        (
-            "mongo",
-            Probe::Mongo {
-                port: 27017,
-                needs_replica_set,
-            },
-        ),
-        (
-            "redis",
-            Probe::Redis {
-                port: 6379,
-                password,
-            },
-        ),
-        (
-            "git-bridge",
-            Probe::Http {
-                port: 8000,
-                path: "/status".to_owned(),
-            },
-        ),
-    ];
-    let proxy = settings.nginx.as_ref().map(|nginx| {
-        let proxy = TlsProxy {
-            port: 443,
-            server_name: server_name(settings),
-            certificate: nginx.certificate_path.clone(),
-            configuration: nginx.config_path.clone(),
-        };
-        ("nginx", Probe::Tls(proxy))
-    });
-    known
-        .into_iter()
-        .chain(proxy)
-        .filter(|(service, _)| project.services.contains_key(*service))
-        .map(|(service, probe)| (service.to_owned(), probe))
-        .collect()
-}
-
-/// The host in the site's URL; `localhost` when it has none.
-fn server_name(settings: &Settings) -> String {
-    let url = ["OVERLEAF_SITE_URL", "SHARELATEX_SITE_URL"]
-        .into_iter()
-        .find_map(|name| settings.variable(name).filter(|url| !url.is_empty()));
-    let authority = url
-        .and_then(|url| url.split_once("://"))
-        .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    let host = authority.map(|text| match text.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => text.split(':').next().unwrap_or_default(),
-    });
-    host.filter(|host| !host.is_empty())
-        .unwrap_or("localhost")
-        .to_owned()
-}
-
-fn urls(settings: &Settings) -> Vec<String> {
-    if let Some(url) = settings
-        .variable("OVERLEAF_SITE_URL")
-        .or_else(|| settings.variable("SHARELATEX_SITE_URL"))
-        .filter(|url| !url.is_empty())
-    {
-        return vec![url.to_owned()];
-    }
-    let url = |scheme: &str, standard: &str, address: &str, port: &str| {
-        let host = match address {
-            "" | "0.0.0.0" | "::" | "127.0.0.1" => "localhost".to_owned(),
-            address if address.contains(':') => format!("[{}]", address.trim_matches(['[', ']'])),
-            address => address.to_owned(),
-        };
-        let port = if port == standard {
-            String::new()
-        } else {
-            format!(":{port}")
-        };
-        format!("{scheme}://{host}{port}")
-    };
-    match &settings.nginx {
-        Some(nginx) => vec![url("https", "443", &nginx.tls.0, &nginx.tls.1)],
-        None => {
-            let sharelatex = &settings.sharelatex;
-            vec![url("http", "80", &sharelatex.listen_ip, &sharelatex.port)]
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::testing::deployment;
     use super::*;
     use crate::compose::canonical;
-    use crate::settings::{Sources, resolve};
-    use std::path::Path;
-
-    const RC: &str = "OVERLEAF_DATA_PATH=data/overleaf\nOVERLEAF_LISTEN_IP=127.0.0.1\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_DATA_PATH=data/redis\nREDIS_IMAGE=redis:7.4\nREDIS_AOF_PERSISTENCE=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n";
-
-    fn deployment(rc: &str, variables: &str, version: &str) -> Deployment {
-        let sources = Sources {
-            root: Path::new("/srv"),
-            rc: &format!("{RC}{rc}"),
-            variables,
-            version,
-            dotenv: "",
-            environment: &|_| None,
-            canonical: &|path| Ok(path.to_path_buf()),
-            is_folder: &|_| true,
-        };
-        let (settings, _) = resolve(&sources).unwrap();
-        let context = Context {
-            bundled_tag: "abc".to_owned(),
-            architecture: "amd64".to_owned(),
-        };
-        let definitions = Definitions {
-            files: Vec::new(),
-            environment: &|_| None,
-            read: &|_| Ok(variables.to_owned()),
-        };
-        make(
-            &settings,
-            &Catalogue::load().unwrap(),
-            &context,
-            &definitions,
-        )
-        .unwrap()
-    }
 
     fn images(deployment: &Deployment) -> String {
         let services = deployment.project.services.values();

@@ -23,6 +23,7 @@
 //! 9. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
+//! [`texlive`] knows the image with more TeX Live packages.
 //! [`image`], [`labels`] and [`secret`] are leaves.
 //!
 //! # Invariants
@@ -79,4 +80,5 @@ pub mod secret;
 pub mod seed;
 pub mod servers;
 pub mod settings;
+pub mod texlive;
 pub mod ui;

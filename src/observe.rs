@@ -50,6 +50,7 @@ pub async fn everything(
         .services
         .values()
         .map(|service| service.image.as_str())
+        .chain(deployment.texlive.iter().map(|derived| &*derived.base))
         .collect();
     let images = try_join_all(references.iter().map(async |reference| {
         Ok::<_, EngineError>(((*reference).to_owned(), engine.image(reference).await?))

@@ -11,6 +11,7 @@ use crate::observed::Observed;
 use crate::plan;
 use crate::plan::Plan;
 use crate::release::Version;
+use crate::texlive;
 
 /// The changes that bring the containers back: what is new goes, what stood is made as it was, and
 /// what did not run stops. The networks go with the last container.
@@ -132,7 +133,7 @@ pub fn downgrades(
 }
 
 fn release(reference: &str) -> Option<Version> {
-    image::version(reference)?.parse().ok()
+    image::version(texlive::release_of(reference))?.parse().ok()
 }
 
 /// The series of a mongo, major and minor; a tag may name the major version alone.

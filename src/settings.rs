@@ -96,6 +96,10 @@ pub struct Settings {
     pub nginx: Option<NginxSettings>,
     /// Socket of the engine for sandboxed compiles, when they are on.
     pub sibling_socket: Option<String>,
+    /// TeX Live packages that the application's image gets.
+    pub texlive_packages: Vec<String>,
+    /// Where they come from, when that is not the repository of their year.
+    pub texlive_repository: Option<String>,
     /// The variables handed to the containers, in the order of variables.env.
     pub variables: Vec<Entry>,
     /// What `$NAME` stands for in the files that Docker Compose reads.

@@ -10,16 +10,13 @@ use serde_json::json;
 
 use super::*;
 use crate::compose::Volume;
-use crate::deployment::{self, Context, Definitions};
+pub(super) use crate::deployment::testing::deployment;
 use crate::labels;
 use crate::observed;
 use crate::observed::Refused;
 use crate::observed::{
     Container, EngineFacts, FolderState, Image, Network, TakenPort, machine::PathFacts,
 };
-use crate::settings::{Sources, resolve};
-
-const RC: &str = "PROJECT_NAME=overleaf\nOVERLEAF_DATA_PATH=data/overleaf\nOVERLEAF_LISTEN_IP=127.0.0.1\nMONGO_DATA_PATH=data/mongo\nMONGO_IMAGE=mongo\nMONGO_VERSION=8.0\nREDIS_DATA_PATH=data/redis\nREDIS_IMAGE=redis:7.4\nREDIS_AOF_PERSISTENCE=true\nGIT_BRIDGE_DATA_PATH=data/git-bridge\n";
 
 /// A world in which all is well, to be spoilt.
 pub(super) struct Made {
@@ -27,31 +24,6 @@ pub(super) struct Made {
     observed: Observed,
     machine: MachineFacts,
     unreachable: Option<String>,
-}
-
-pub(super) fn deployment(rc: &str, variables: &str, version: &str) -> Deployment {
-    let sources = Sources {
-        root: Path::new("/srv"),
-        rc: &format!("{RC}{rc}"),
-        variables,
-        version,
-        dotenv: "",
-        environment: &|_| None,
-        canonical: &|path| Ok(path.to_path_buf()),
-        is_folder: &|_| true,
-    };
-    let (settings, _) = resolve(&sources).unwrap();
-    let context = Context {
-        bundled_tag: "abc".to_owned(),
-        architecture: "amd64".to_owned(),
-    };
-    let definitions = Definitions {
-        files: Vec::new(),
-        environment: &|_| None,
-        read: &|_| Ok(variables.to_owned()),
-    };
-    let catalogue = Catalogue::load().unwrap();
-    deployment::make(&settings, &catalogue, &context, &definitions).unwrap()
 }
 
 pub(super) fn path_facts(path: &Path) -> PathFacts {

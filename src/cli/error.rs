@@ -22,6 +22,7 @@ use crate::lint::LintError;
 use crate::seed::SeedError;
 use crate::settings::SettingsError;
 use crate::settings::problem::{Problem, ProblemKind};
+use crate::texlive::TexLiveError;
 use crate::ui::doctor;
 use crate::ui::failure::{Failure, Fix};
 use crate::ui::words;
@@ -396,6 +397,19 @@ impl From<StepError> for CommandError {
             StepError::Host(error) => error.into(),
             StepError::Bundled(error) => error.into(),
             StepError::Service(failure) => of_service(&failure),
+            StepError::TexLive(error) => error.into(),
+            StepError::Build {
+                ref message,
+                ref said,
+                ..
+            } => {
+                let failure = Self::new("IMAGE_BUILD", exit::FAILED, error.to_string());
+                let mut failure = failure.because(message);
+                failure.failure.log.clone_from(said);
+                failure
+                    .fix("see whether the packages exist and the repository answers, then run the command again")
+                    .fix("set TEXLIVE_REPOSITORY to a mirror of the same year")
+            }
             StepError::Initiate(ref cause) => {
                 Self::new("REPLICA_SET", exit::FAILED, error.to_string())
                     .chain(cause)
@@ -405,6 +419,22 @@ impl From<StepError> for CommandError {
             StepError::Interrupted(exit_code) => {
                 Self::new("INTERRUPTED", exit_code, "stopped on request")
             }
+        }
+    }
+}
+
+impl From<TexLiveError> for CommandError {
+    fn from(error: TexLiveError) -> Self {
+        match error {
+            TexLiveError::NoInstallation { .. } => {
+                Self::new("TEXLIVE_MISSING", exit::FAILED, error.to_string())
+                    .fix("use an image with a TeX Live of its own, or set TEXLIVE_PACKAGES= to use it as it is")
+            }
+            TexLiveError::NoRepository { .. } => {
+                Self::new("TEXLIVE_REPOSITORY", exit::FAILED, error.to_string())
+                    .fix("set TEXLIVE_REPOSITORY to one that serves this year")
+            }
+            TexLiveError::Rows => Self::new("BUG", exit::BUG, error.to_string()),
         }
     }
 }

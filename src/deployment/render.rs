@@ -9,6 +9,7 @@ use super::{Context, DeploymentError, REPLICA_SET, bundled_image};
 use crate::release::Catalogue;
 use crate::settings::Settings;
 use crate::settings::VARIABLES_FILE;
+use crate::texlive::Derived;
 
 /// The templates that the program carries, by the names they include each other with.
 const TEMPLATES: [(&str, &str); 6] = [
@@ -46,6 +47,7 @@ const TRUSTED_PROXIES: &str = "loopback,172.16.0.0/12";
 pub(super) struct Rendering {
     values: BTreeMap<&'static str, Value>,
     bundled: BTreeMap<String, String>,
+    texlive: Option<Derived>,
 }
 
 impl Rendering {
@@ -65,6 +67,14 @@ impl Rendering {
             bundled.insert(service.to_owned(), reference.clone());
             reference
         };
+        let base = choose("sharelatex", settings.sharelatex_image(images));
+        let packages = &settings.texlive_packages;
+        let texlive = (!packages.is_empty()).then(|| {
+            let version = settings.version.to_string();
+            let repository = settings.texlive_repository.as_deref();
+            Derived::new("sharelatex", &base, &version, packages, repository)
+        });
+        let image = texlive.as_ref().map_or(&base, |derived| &derived.reference);
         let container_name =
             |service: &str| (!settings.names_follow_project).then_some(service.to_owned());
         let sharelatex = &settings.sharelatex;
@@ -82,7 +92,7 @@ impl Rendering {
         values.insert(
             "sharelatex",
             json!({
-                "image": choose("sharelatex", settings.sharelatex_image(images)),
+                "image": image,
                 "container_name": container_name("sharelatex"),
                 "port": short_port(&sharelatex.listen_ip, &sharelatex.port, 80),
                 "data_path": sharelatex.data_path,
@@ -144,7 +154,16 @@ impl Rendering {
             .variable(&variable)
             .filter(|value| !value.is_empty());
         values.insert("trusted_proxies", json!(trusted.unwrap_or(TRUSTED_PROXIES)));
-        Ok(Self { values, bundled })
+        Ok(Self {
+            values,
+            bundled,
+            texlive,
+        })
+    }
+
+    /// The image with TeX Live packages.
+    pub(super) fn texlive(&self) -> Option<Derived> {
+        self.texlive.clone()
     }
 
     /// Image references of the bundled servers, by service.

@@ -28,6 +28,13 @@ pub enum Action {
         /// Image reference.
         reference: String,
     },
+    /// Makes the image with TeX Live packages.
+    BuildImage {
+        /// The service that runs it.
+        service: String,
+        /// Image reference.
+        reference: String,
+    },
     /// Makes a network.
     CreateNetwork {
         /// Key in the project.
@@ -122,7 +129,7 @@ impl Action {
     pub fn is_transfer(&self) -> bool {
         matches!(
             self,
-            Self::PullImage { .. } | Self::LoadBundledImages { .. }
+            Self::PullImage { .. } | Self::LoadBundledImages { .. } | Self::BuildImage { .. }
         )
     }
 
@@ -147,7 +154,9 @@ impl Action {
                     .collect();
                 ("image", references.join(" "))
             }
-            Self::PullImage { reference } => ("image", reference.clone()),
+            Self::PullImage { reference } | Self::BuildImage { reference, .. } => {
+                ("image", reference.clone())
+            }
             Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, .. } => {
                 ("network", name.clone())
             }
@@ -168,6 +177,7 @@ impl Action {
             Self::CreateFolder { .. } => "create-folder",
             Self::LoadBundledImages { .. } => "load-bundled-images",
             Self::PullImage { .. } => "pull-image",
+            Self::BuildImage { .. } => "build-image",
             Self::CreateNetwork { .. } => "create-network",
             Self::CreateVolume { .. } => "create-volume",
             Self::CreateContainer { .. } => "create-container",
@@ -184,7 +194,8 @@ impl Action {
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         match self {
-            Self::CreateContainer { service, .. }
+            Self::BuildImage { service, .. }
+            | Self::CreateContainer { service, .. }
             | Self::StartContainer { service, .. }
             | Self::AwaitCondition { service, .. }
             | Self::StopContainer { service, .. }
@@ -209,6 +220,7 @@ impl fmt::Display for Action {
                 )
             }
             Self::PullImage { reference } => write!(f, "pull image `{reference}`"),
+            Self::BuildImage { reference, .. } => write!(f, "build image `{reference}`"),
             Self::CreateNetwork { name, .. } => write!(f, "create network `{name}`"),
             Self::CreateVolume { name, .. } => write!(f, "create volume `{name}`"),
             Self::CreateContainer { name, .. } => write!(f, "create container `{name}`"),

@@ -64,24 +64,45 @@ fn is_missing(observed: &Observed, reference: &str) -> bool {
 /// is made: only then it is known whether a newer image is there.
 #[must_use]
 pub fn refresh(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> Plan {
-    let services = chosen(deployment, request);
     let mut draft = Draft::default();
+    draft_refresh(&mut draft, deployment, observed, request);
+    draft.finish()
+}
+
+fn draft_refresh(
+    draft: &mut Draft,
+    deployment: &Deployment,
+    observed: &Observed,
+    request: &UpRequest,
+) {
+    let services = chosen(deployment, request);
     let mut seen = BTreeSet::new();
     for (name, service) in &deployment.project.services {
+        let image = source(deployment, &service.image);
         let is_wanted = services.contains(name.as_str())
             && wish(service, request.pull) == PullWish::Always
-            && !is_bundled(deployment, &service.image)
+            && !is_bundled(deployment, image)
             && !is_missing(observed, &service.image);
-        if is_wanted && seen.insert(&service.image) {
-            let reference = service.image.clone();
+        if is_wanted && seen.insert(image) {
+            let reference = image.to_owned();
             let cause = match request.pull {
                 PullWish::Always => "--pull always asks for it".to_owned(),
                 _ => format!("the pull policy of `{name}` is always"),
             };
-            draft.push(Action::PullImage { reference }, cause, []);
+            let pulled = draft.push(Action::PullImage { reference }, cause, []);
+            if image != service.image {
+                let action = Action::BuildImage {
+                    service: name.clone(),
+                    reference: service.image.clone(),
+                };
+                draft.push(
+                    action,
+                    "the image it is made of may be a newer one",
+                    [pulled],
+                );
+            }
         }
     }
-    draft.finish()
 }
 
 /// Images that are missing and may not be pulled, each with the service that needs it.
@@ -94,13 +115,18 @@ pub fn refused(
     let services = chosen(deployment, request);
     let all = deployment.project.services.iter();
     let refused = all.filter(|(name, service)| {
+        let image = source(deployment, &service.image);
         services.contains(name.as_str())
             && wish(service, request.pull) == PullWish::Never
-            && !is_bundled(deployment, &service.image)
+            && !is_bundled(deployment, image)
             && is_missing(observed, &service.image)
+            && is_missing(observed, image)
     });
     refused
-        .map(|(name, service)| (name.clone(), service.image.clone()))
+        .map(|(name, service)| {
+            let image = source(deployment, &service.image);
+            (name.clone(), image.to_owned())
+        })
         .collect()
 }
 
@@ -113,12 +139,23 @@ pub(super) fn missing(
 ) -> Vec<(String, usize)> {
     let mut steps = Vec::new();
     let bundled = &deployment.bundled_images;
+    let is_lacking = |service: &str, image: &str| {
+        services.contains(service)
+            && is_missing(observed, image)
+            && !stands_in(deployment, observed, service)
+    };
     if bundled
         .iter()
-        .any(|(service, image)| services.contains(service.as_str()) && is_missing(observed, image))
+        .any(|(service, image)| is_lacking(service, image))
     {
-        let images: Vec<(String, String)> = bundled.clone().into_iter().collect();
-        let references: Vec<String> = bundled.values().cloned().collect();
+        // Those that are here may be of another build of the same sources, which containers run.
+        let absent = bundled
+            .iter()
+            .filter(|(_, image)| is_missing(observed, image));
+        let images: Vec<(String, String)> = absent
+            .map(|(service, image)| (service.clone(), image.clone()))
+            .collect();
+        let references: Vec<String> = images.iter().map(|(_, image)| image.clone()).collect();
         let at = draft.push(
             Action::LoadBundledImages { images },
             "BUNDLED_SERVERS is on and they are missing",
@@ -128,16 +165,93 @@ pub(super) fn missing(
     }
     let mut seen = BTreeSet::new();
     for (name, service) in &deployment.project.services {
-        let image = &service.image;
+        let image = source(deployment, &service.image);
         let is_wanted = services.contains(name.as_str())
+            && is_missing(observed, &service.image)
             && is_missing(observed, image)
             && !is_bundled(deployment, image);
         if is_wanted && seen.insert(image) {
-            let reference = image.clone();
+            let reference = image.to_owned();
             let action = Action::PullImage { reference };
             let at = draft.push(action, "the engine does not have it", []);
-            steps.push((image.clone(), at));
+            steps.push((image.to_owned(), at));
         }
     }
+    steps.extend(build(draft, deployment, observed, services, &steps));
     steps
+}
+
+/// The image that must come from elsewhere for a service to have its image: the image itself, or the
+/// one that it is made of.
+fn source<'a>(deployment: &'a Deployment, image: &'a str) -> &'a str {
+    match &deployment.texlive {
+        Some(derived) if derived.reference == image => &derived.base,
+        _ => image,
+    }
+}
+
+/// Whether a service has an image that was made of its own one, which is needed no more.
+fn stands_in(deployment: &Deployment, observed: &Observed, service: &str) -> bool {
+    let derived = deployment.texlive.as_ref();
+    derived.is_some_and(|derived| {
+        derived.service == service && !is_missing(observed, &derived.reference)
+    })
+}
+
+/// Adds the step that makes the image with TeX Live packages, when that is missing.
+fn build(
+    draft: &mut Draft,
+    deployment: &Deployment,
+    observed: &Observed,
+    services: &BTreeSet<&str>,
+    brought: &[(String, usize)],
+) -> Option<(String, usize)> {
+    let derived = deployment.texlive.as_ref()?;
+    let is_wanted = services.contains(derived.service.as_str());
+    if !is_wanted || !is_missing(observed, &derived.reference) {
+        return None;
+    }
+    let base = brought.iter().filter(|(image, _)| *image == derived.base);
+    let needs: Vec<usize> = base.map(|(_, at)| *at).collect();
+    let action = Action::BuildImage {
+        service: derived.service.clone(),
+        reference: derived.reference.clone(),
+    };
+    let cause = "TEXLIVE_PACKAGES names packages and it is missing";
+    Some((derived.reference.clone(), draft.push(action, cause, needs)))
+}
+
+/// The steps that bring the images of some services, or of all where none is named, and those in `extra`,
+/// each with its cause. With `anew` those that are here are looked for again.
+#[must_use]
+pub fn images(
+    deployment: &Deployment,
+    observed: &Observed,
+    services: &[String],
+    extra: &[(String, String)],
+    anew: bool,
+) -> Plan {
+    let all = deployment.project.services.keys().map(String::as_str);
+    let chosen: BTreeSet<&str> = all
+        .filter(|name| services.is_empty() || services.iter().any(|service| service == name))
+        .collect();
+    let mut draft = Draft::default();
+    if anew {
+        let request = UpRequest {
+            services: services.to_vec(),
+            no_deps: true,
+            pull: PullWish::Always,
+            ..UpRequest::default()
+        };
+        draft_refresh(&mut draft, deployment, observed, &request);
+    }
+    missing(&mut draft, deployment, observed, &chosen);
+    let mut seen = BTreeSet::new();
+    for (reference, cause) in extra {
+        if (anew || is_missing(observed, reference)) && seen.insert(reference) {
+            let reference = reference.clone();
+            draft.push(Action::PullImage { reference }, cause.clone(), []);
+        }
+    }
+    draft.finish()
 }

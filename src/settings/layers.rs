@@ -18,6 +18,7 @@ use super::{
 use crate::image;
 use crate::release::Edition;
 use crate::release::Version;
+use crate::texlive;
 
 /// Similarity from which an unknown key counts as a misspelt one (Jaro-Winkler, 0 to 1).
 const MISSPELT: f64 = 0.92;
@@ -438,6 +439,26 @@ impl<'a> Layers<'a> {
         Some(path)
     }
 
+    /// The TeX Live packages on top of the application's image.
+    fn texlive_packages(&mut self, edition: Edition) -> Vec<String> {
+        let name = "TEXLIVE_PACKAGES";
+        let Some(text) = self.optional(name) else {
+            return Vec::new();
+        };
+        if edition == Edition::ServerPro {
+            let advice = "its packages come with the TeX Live images of sandboxed compiles; write `TEXLIVE_PACKAGES=`";
+            self.without_effect(name, "Server Pro", advice);
+            return Vec::new();
+        }
+        let packages: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+        if let Some(wrong) = packages.iter().find(|name| !texlive::is_package(name)) {
+            let text = format!("`{wrong}` is not the name of a package");
+            let advice = "use letters, digits, `.`, `_` and `-`, with blanks between the names";
+            self.error(name, &text, advice);
+        }
+        packages
+    }
+
     fn sharelatex(&mut self) -> SharelatexSettings {
         let why = "name the folder of Overleaf's data";
         let data_path = self.required_folder("OVERLEAF_DATA_PATH", why);
@@ -468,6 +489,8 @@ impl<'a> Layers<'a> {
         let redis = self.redis();
         let nginx = self.nginx();
         let sibling_socket = self.sibling_socket(edition);
+        let texlive_packages = self.texlive_packages(edition);
+        let texlive_repository = self.optional("TEXLIVE_REPOSITORY");
         Some(Settings {
             root: self.sources.root.to_path_buf(),
             project_name,
@@ -490,6 +513,8 @@ impl<'a> Layers<'a> {
             git_bridge,
             nginx,
             sibling_socket,
+            texlive_packages,
+            texlive_repository,
             variables: Vec::new(),
             names: Names::default(),
             variables_file: EnvFile::default(),

@@ -20,11 +20,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("journal", &["host"]),
     ("history", &["host"]),
     ("compose", &["interpolation"]),
-    ("settings", &["image", "interpolation", "release", "secret"]),
+    ("texlive", &["compose"]),
+    (
+        "settings",
+        &["image", "interpolation", "release", "secret", "texlive"],
+    ),
     ("lint", &["image", "release", "settings"]),
     (
         "deployment",
-        &["compose", "image", "release", "secret", "settings"],
+        &[
+            "compose", "image", "release", "secret", "settings", "texlive",
+        ],
     ),
     ("applied", &["compose", "host"]),
     ("plan", &["compose", "deployment", "labels", "observed"]),
@@ -61,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "observed",
             "plan",
             "release",
+            "texlive",
         ],
     ),
     (
@@ -101,6 +108,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "observed",
             "plan",
             "probe",
+            "texlive",
         ],
     ),
     (
@@ -143,6 +151,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "seed",
             "servers",
             "settings",
+            "texlive",
             "ui",
         ],
     ),

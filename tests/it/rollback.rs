@@ -30,6 +30,7 @@ fn previous() -> Deployment {
         replica_set: None,
         mongo_shell: "mongosh".to_owned(),
         bundled_images: BTreeMap::new(),
+        texlive: None,
         bundled_architecture: "amd64".to_owned(),
         urls: Vec::new(),
         warnings: Vec::new(),

@@ -1,10 +1,14 @@
 //! Runs the program the way a person does, in a folder of its own and with a cleared environment,
 //! and compares everything that comes out.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+use toolkit::compose::Project;
+use toolkit::deployment::Deployment;
+use toolkit::release::{Edition, Version};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_toolkit");
@@ -158,4 +162,27 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// A deployment of a project with nothing around it: no folders, probes or settings.
+pub fn bare(root: &str, project: Project) -> Deployment {
+    Deployment {
+        project,
+        root: root.into(),
+        edition: Edition::Community,
+        version: Version::new(6, 2, 2),
+        folders: Vec::new(),
+        files: Vec::new(),
+        missing_variables: Vec::new(),
+        probes: BTreeMap::new(),
+        replica_set: None,
+        mongo_shell: "mongosh".to_owned(),
+        bundled_images: BTreeMap::new(),
+        texlive: None,
+        bundled_architecture: "amd64".to_owned(),
+        urls: Vec::new(),
+        warnings: Vec::new(),
+        origins: BTreeMap::new(),
+        contents: BTreeMap::new(),
+    }
 }

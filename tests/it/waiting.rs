@@ -15,7 +15,8 @@ use toolkit::labels;
 use toolkit::observe;
 use toolkit::observed::Health;
 use toolkit::observed::lack::Phase;
-use toolkit::release::{Edition, Version};
+
+use crate::sandbox::bare;
 
 const IMAGE: &str = "mongo:8.0";
 
@@ -35,24 +36,7 @@ fn deployment() -> Deployment {
         networks: BTreeMap::from([("default".to_owned(), Network::default())]),
         ..Project::default()
     };
-    Deployment {
-        project,
-        root: "/nonexistent".into(),
-        edition: Edition::Community,
-        version: Version::new(6, 2, 2),
-        folders: Vec::new(),
-        files: Vec::new(),
-        missing_variables: Vec::new(),
-        probes: BTreeMap::new(),
-        replica_set: None,
-        mongo_shell: "mongosh".to_owned(),
-        bundled_images: BTreeMap::new(),
-        bundled_architecture: "amd64".to_owned(),
-        urls: Vec::new(),
-        warnings: Vec::new(),
-        origins: BTreeMap::new(),
-        contents: BTreeMap::new(),
-    }
+    bare("/nonexistent", project)
 }
 
 /// An engine on which the container runs and its first health check is due.
