@@ -22,11 +22,14 @@ use crate::engine::EngineError;
 use crate::engine::PortHolder;
 use crate::engine::limits;
 use crate::engine::request;
+use crate::engine::stock::Stock;
 use crate::host;
 use crate::host::PathKind;
 use crate::labels;
 use crate::observed::Container;
+use crate::observed::EngineFacts;
 use crate::observed::FolderState;
+use crate::observed::Image;
 use crate::observed::Made;
 use crate::observed::Observed;
 use crate::observed::Readiness;
@@ -42,27 +45,64 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(3);
 /// # Errors
 /// The engine cannot be asked.
 pub async fn everything(
-    engine: &impl Engine,
+    engine: &impl Stock,
     deployment: &Deployment,
 ) -> Result<Observed, EngineError> {
+    let nothing = async |_: &[Container], _: &EngineFacts| ();
+    let (observed, ()) = everything_beside(engine, deployment, nothing).await?;
+    Ok(observed)
+}
+
+/// As [`everything`], with other questions that go out as soon as the containers are known.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn everything_beside<T>(
+    engine: &impl Stock,
+    deployment: &Deployment,
+    beside: impl AsyncFnOnce(&[Container], &EngineFacts) -> T,
+) -> Result<(Observed, T), EngineError> {
     let project = &deployment.project;
-    let references: BTreeSet<&str> = project
-        .services
-        .values()
-        .map(|service| service.image.as_str())
-        .chain(deployment.texlive.iter().map(|derived| &*derived.base))
-        .collect();
-    let images = try_join_all(references.iter().map(async |reference| {
-        Ok::<_, EngineError>(((*reference).to_owned(), engine.image(reference).await?))
-    }));
-    let (mut observed, images, volumes) = futures_util::try_join!(
-        containers_and_networks(engine, &deployment.root, project),
-        images,
-        volumes(engine, project)
-    )?;
-    observed.images = images.into_iter().collect();
-    observed.refused = limits::refused(project, Some(observed.engine.api));
+    let services = project.services.values();
+    let services = services.map(|service| service.image.as_str());
+    let base = deployment.texlive.iter().map(|derived| &*derived.base);
+    let images = images(engine, services.chain(base));
+    let first = async {
+        let listed = listed(engine, &deployment.root, project).await?;
+        let containers = listed.containers.clone();
+        // What is slow to answer is asked while the engine tells the rest; who it is is slow, too.
+        let rest = rest(engine, deployment, listed);
+        let asked = async {
+            // Who the engine is tells how containers can be reached.
+            let facts = engine.facts().await?;
+            let (ready, beside) = futures_util::join!(
+                readiness(engine, deployment, &containers),
+                beside(&containers, &facts)
+            );
+            Ok((ready, facts, beside))
+        };
+        let ((mut observed, ports, holders), (ready, facts, beside)) =
+            futures_util::try_join!(rest, asked)?;
+        observed.readiness = ready;
+        observed.engine = facts;
+        seen_from_here(&mut observed, deployment, ports, &holders);
+        Ok::<_, EngineError>((observed, beside))
+    };
+    let ((mut observed, beside), images, volumes) =
+        futures_util::try_join!(first, images, volumes(engine, project))?;
+    observed.images = images;
     observed.volumes = volumes;
+    Ok((observed, beside))
+}
+
+/// What follows from the containers that there are, but for the answers of services and for what depends on
+/// the engine. Gives the ports that are still to be had, and who publishes which.
+async fn rest(
+    engine: &impl Stock,
+    deployment: &Deployment,
+    mut observed: Observed,
+) -> Result<(Observed, Vec<WantedPort>, Vec<PortHolder>), EngineError> {
+    let project = &deployment.project;
     let networks = project.networks.values();
     let networks = networks.map(|network| (network.name.clone(), engine::wanted_network(network)));
     observed.wanted_networks = networks.collect();
@@ -75,16 +115,55 @@ pub async fn everything(
         let project = standalone::project(deployment);
         observed.accepted = wanted(deployment, &project, &[&set.service], &observed);
     }
+    let ports = wanted_ports(project, &observed.containers);
+    let holders = async {
+        match ports.is_empty() {
+            true => Ok(Vec::new()),
+            false => engine.published_ports().await,
+        }
+    };
+    let (strangers, holders) =
+        futures_util::try_join!(strangers(engine, project, &observed.containers), holders)?;
+    observed.strangers = strangers;
     put_files(engine, &mut observed).await?;
-    observed.strangers = strangers(engine, project, &observed.containers).await?;
+    Ok((observed, ports, holders))
+}
+
+/// What depends on who the engine is and on whether this machine is the one that it runs on.
+fn seen_from_here(
+    observed: &mut Observed,
+    deployment: &Deployment,
+    ports: Vec<WantedPort>,
+    holders: &[PortHolder],
+) {
+    let project = &deployment.project;
+    observed.refused = limits::refused(project, Some(observed.engine.api));
     let folders = deployment.folders.iter().chain(&deployment.files);
+    let is_far = machine::is_far(&observed.engine.endpoint);
+    let state = |path: &Path| match is_far {
+        true => FolderState::Elsewhere,
+        false => folder_state(path),
+    };
     observed.folders = folders
-        .map(|folder| (folder.path.clone(), folder_state(&folder.path)))
+        .map(|folder| (folder.path.clone(), state(&folder.path)))
         .collect();
     let is_here = machine::elsewhere(&observed.engine).is_none();
-    observed.taken_ports = taken_ports(engine, project, &observed.containers, is_here).await?;
-    observed.readiness = readiness(engine, deployment, &observed.containers).await;
-    Ok(observed)
+    observed.taken_ports = taken_ports(project, &observed.containers, ports, holders, is_here);
+}
+
+/// The images that references mean; `None` where the engine has none.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn images(
+    engine: &impl Engine,
+    references: impl Iterator<Item = &str>,
+) -> Result<BTreeMap<String, Option<Image>>, EngineError> {
+    let references: BTreeSet<&str> = references.collect();
+    let found = try_join_all(references.into_iter().map(async |reference| {
+        Ok::<_, EngineError>((reference.to_owned(), engine.image(reference).await?))
+    }));
+    Ok(found.await?.into_iter().collect())
 }
 
 /// The named volumes, those of somebody else included.
@@ -162,12 +241,25 @@ pub async fn containers_and_networks(
     root: &Path,
     project: &Project,
 ) -> Result<Observed, EngineError> {
+    let listed = listed(engine, root, project);
+    let (facts, observed) = futures_util::try_join!(engine.facts(), listed)?;
+    Ok(Observed {
+        engine: facts,
+        ..observed
+    })
+}
+
+/// The containers and networks of a project.
+async fn listed(
+    engine: &impl Engine,
+    root: &Path,
+    project: &Project,
+) -> Result<Observed, EngineError> {
     let networks = try_join_all(project.networks.values().map(async |network| {
         Ok::<_, EngineError>((network.name.clone(), engine.networks(&network.name).await?))
     }));
     let containers = engine.project_containers(&project.name);
-    let (facts, containers, networks) =
-        futures_util::try_join!(engine.facts(), containers, networks)?;
+    let (containers, networks) = futures_util::try_join!(containers, networks)?;
     let containers = without_shared(containers);
     let other_instance = other_instance(root, &containers);
     let lost = containers.iter().filter_map(|container| {
@@ -176,7 +268,6 @@ pub async fn containers_and_networks(
     });
     Ok(Observed {
         lost_networks: lost.collect(),
-        engine: facts,
         containers,
         networks: networks.into_iter().collect(),
         other_instance,
@@ -227,7 +318,8 @@ fn other_instance(root: &Path, containers: &[Container]) -> Option<String> {
         .cloned()
 }
 
-/// Containers that hold a name of ours without belonging to the service.
+/// Containers that hold a name of ours without belonging to the service. One that belongs to it came
+/// after the listing, as what an interrupted run asked for can: applying a plan deals with that.
 async fn strangers(
     engine: &impl Engine,
     project: &Project,
@@ -240,16 +332,19 @@ async fn strangers(
     let missing = wanted.filter(|name| !ours.iter().any(|container| container.name == *name));
     let missing: Vec<String> = missing.collect();
     let found = try_join_all(missing.iter().map(|name| engine.container(name))).await?;
-    Ok(found.into_iter().flatten().collect())
+    let is_late = |found: &Container| {
+        let is_ours = found.project == project.name && !found.is_one_off();
+        is_ours && project.services.contains_key(&found.service)
+    };
+    let found = found.into_iter().flatten();
+    Ok(found.filter(|found| !is_late(found)).collect())
 }
 
-/// Ports that services need which do not run yet, and that somebody else holds.
-async fn taken_ports(
-    engine: &impl Engine,
-    project: &Project,
-    ours: &[Container],
-    is_here: bool,
-) -> Result<Vec<TakenPort>, EngineError> {
+/// A port of the host that a service is to publish: the service, the address, the port.
+type WantedPort = (String, String, u16);
+
+/// TCP ports that services need which do not run yet.
+fn wanted_ports(project: &Project, ours: &[Container]) -> Vec<WantedPort> {
     let mut wanted = Vec::new();
     for (service, definition) in &project.services {
         let container = ours.iter().find(|container| container.service == *service);
@@ -275,13 +370,20 @@ async fn taken_ports(
             }
         }
     }
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let holders = engine.published_ports().await?;
+    wanted
+}
+
+/// Those of the wanted ports that somebody else holds.
+fn taken_ports(
+    project: &Project,
+    ours: &[Container],
+    wanted: Vec<WantedPort>,
+    holders: &[PortHolder],
+    is_here: bool,
+) -> Vec<TakenPort> {
     let mut taken = Vec::new();
     for (service, host_ip, port) in wanted {
-        let found = match container_holder(&holders, &host_ip, port) {
+        let found = match container_holder(holders, &host_ip, port) {
             Some(held) => {
                 let found = ours.iter().find(|found| found.name == held.container);
                 // A container of a service of the project makes way within the plan.
@@ -305,7 +407,7 @@ async fn taken_ports(
             });
         }
     }
-    Ok(taken)
+    taken
 }
 
 /// The container that publishes a TCP port of an address.
@@ -406,7 +508,9 @@ mod tests {
         assert_eq!(ours.len(), 1);
         let text = "services:\n  new: {image: i, ports: [\"8080:80\"]}\n";
         let after = load::project(text, "p").unwrap();
-        taken_ports(&engine, &after, &ours, false).await.unwrap()
+        let holders = engine.published_ports().await.unwrap();
+        let wanted = wanted_ports(&after, &ours);
+        taken_ports(&after, &ours, wanted, &holders, false)
     }
 
     #[tokio::test]

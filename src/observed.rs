@@ -371,6 +371,8 @@ pub enum FolderState {
     Present,
     /// Something else.
     NotAFolder,
+    /// On the machine of the engine, which is another one: it cannot be looked at, nor made.
+    Elsewhere,
     /// It cannot be looked at.
     Unreadable {
         /// What the system says.

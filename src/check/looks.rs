@@ -32,6 +32,7 @@ pub(super) const LOOKS: &[(&str, Look)] = &[
     ("PORT_TWICE", ports::twice),
     ("PORT_TAKEN", ports::taken),
     ("MOUNTED_FILE", paths::mounted_files),
+    ("DATA_PATH_ELSEWHERE", paths::elsewhere),
     ("DATA_PATH_NOT_A_FOLDER", paths::not_a_folder),
     ("DATA_FOLDER_VANISHED", paths::vanished),
     ("DATA_PATH_UNREADABLE", paths::unreadable),

@@ -52,7 +52,7 @@ pub(super) fn mounted_files(view: &View<'_>) -> Looked {
             FolderState::Missing => "does not exist",
             FolderState::Present => "is a folder",
             FolderState::Unreadable { .. } => "cannot be read",
-            FolderState::NotAFolder => return None,
+            FolderState::NotAFolder | FolderState::Elsewhere => return None,
         };
         let path = shown(&file.path);
         Some(Finding {
@@ -68,6 +68,69 @@ pub(super) fn mounted_files(view: &View<'_>) -> Looked {
         })
     });
     outcome(findings.collect(), "every file is there", "")
+}
+
+/// Folders of another machine, which cannot be made from here: what the engine does about a missing one
+/// when it makes a container of a service that has none yet.
+pub(super) fn elsewhere(view: &View<'_>) -> Looked {
+    let observed = view.observed()?;
+    let is_elsewhere =
+        |folder: &&Folder| observed.folders.get(&folder.path) == Some(&FolderState::Elsewhere);
+    let folders: Vec<&Folder> = view
+        .deployment
+        .folders
+        .iter()
+        .filter(is_elsewhere)
+        .collect();
+    if folders.is_empty() {
+        return Err(not_needed("the engine has the folders of this machine"));
+    }
+    let mut findings = Vec::new();
+    for folder in folders {
+        let services = view.deployment.project.services.iter();
+        let services = services.filter(|(name, _)| observed.container(name).is_none());
+        let mut mounts = services.flat_map(|(name, service)| {
+            let mounts = service.volumes.iter();
+            mounts.filter_map(move |mount| match &mount.source {
+                MountSource::Bind { path, create } if Path::new(path) == folder.path => {
+                    Some((name, *create))
+                }
+                _ => None,
+            })
+        });
+        let Some((service, is_made)) = mounts.next() else {
+            continue;
+        };
+        let path = shown(&folder.path);
+        let endpoint = &observed.engine.endpoint;
+        let (because, fix) = match is_made {
+            true => (
+                format!(
+                    "where it is missing, the engine makes it for `{service}`, empty and as root"
+                ),
+                "bring existing data there first; to begin empty, nothing",
+            ),
+            false => (
+                format!(
+                    "`{service}` has `create_host_path: false`: the engine refuses the container where it is missing"
+                ),
+                "make it there",
+            ),
+        };
+        findings.push(Finding {
+            text: format!("{path} is on the machine of the engine and is not made from here"),
+            because,
+            measured: format!("{path} at `{endpoint}`"),
+            needed: "a folder there".to_owned(),
+            fix: fix.to_owned(),
+            ..Finding::default()
+        });
+    }
+    outcome(
+        findings,
+        "every service that has a folder has a container",
+        "",
+    )
 }
 
 pub(super) fn not_a_folder(view: &View<'_>) -> Looked {

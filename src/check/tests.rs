@@ -273,7 +273,8 @@ fn an_ignored_check_blocks_nothing_and_is_handed_on() {
 }
 
 /// Checks of which one hears at every `up`: what they find is about what `up` does.
-const SAID_AT_UP: [&str; 6] = [
+const SAID_AT_UP: [&str; 7] = [
+    "DATA_PATH_ELSEWHERE",
     "ENGINE_PODMAN",
     "ENGINE_DESKTOP",
     "ENGINE_ROOTLESS",

@@ -18,8 +18,8 @@ use crate::check::Ignored;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
-use crate::engine::docker;
-use crate::engine::docker::DockerEngine;
+use crate::engine::docker::{self, DockerEngine};
+use crate::engine::stock::Stock;
 use crate::event::Event;
 use crate::history;
 use crate::host;
@@ -382,7 +382,7 @@ impl<'a> Task<'a> {
 ///
 /// # Errors
 /// The engine cannot be asked, or the journal cannot be read.
-pub async fn observe(engine: &impl Engine, instance: &Instance) -> Result<Observed, CommandError> {
+pub async fn observe(engine: &impl Stock, instance: &Instance) -> Result<Observed, CommandError> {
     let mut observed = observe::everything(engine, &instance.deployment).await?;
     let left_behind = journal::left_behind(&super::state_folder(&instance.root))?.into_iter();
     observed.left_behind = left_behind

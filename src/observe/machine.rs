@@ -25,15 +25,13 @@ use crate::observed::machine::MongoFacts;
 use crate::observed::machine::PathFacts;
 use crate::observed::machine::RedisFacts;
 use crate::probe::store;
-use crate::probe::store::Unreached;
+use crate::probe::store::{RedisPlace, Unreached};
 use crate::probe::way;
+use crate::release::APPLICATION;
 use crate::secret::Secret;
 
 /// How long a store may take to answer.
 const STORE_DEADLINE: Duration = Duration::from_secs(4);
-
-/// The service that uses the stores.
-const APPLICATION: &str = "sharelatex";
 
 /// Names that engines give to the machine, inside containers.
 const OF_ENGINES: [&str; 3] = [
@@ -89,20 +87,26 @@ pub async fn facts(
     }
 }
 
-/// Why an engine does not run on this machine: paths and processors are its own then.
-pub(super) fn elsewhere(engine: &EngineFacts) -> Option<String> {
-    let endpoint = &engine.endpoint;
+/// Whether an engine at this endpoint is on another machine, so that it has other folders than this one.
+/// The virtual machines of a desktop are not: they have folders of this machine at the same paths.
+pub(super) fn is_far(endpoint: &str) -> bool {
     let address = endpoint.strip_prefix("tcp://").map(|rest| {
         let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
-        host.trim_matches(['[', ']']).to_owned()
+        host.trim_matches(['[', ']'])
     });
-    let is_near = match &address {
+    match address {
         Some(host) => {
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         }
-        None => !endpoint.starts_with("ssh://"),
-    };
-    if !is_near {
+        None => endpoint.starts_with("ssh://"),
+    }
+}
+
+/// Why an engine does not run on this machine: paths and processors are its own then.
+#[must_use]
+pub fn elsewhere(engine: &EngineFacts) -> Option<String> {
+    let endpoint = &engine.endpoint;
+    if is_far(endpoint) {
         return Some(format!("the engine at `{endpoint}` is on another machine"));
     }
     if engine.operating_system_name.contains("Docker Desktop") {
@@ -149,7 +153,7 @@ fn path(path: &Path) -> PathFacts {
 }
 
 /// A variable of the application, under the name of either brand.
-fn variable<'a>(deployment: &'a Deployment, ending: &str) -> Option<&'a str> {
+pub(super) fn variable<'a>(deployment: &'a Deployment, ending: &str) -> Option<&'a str> {
     let application = deployment.project.services.get(APPLICATION)?;
     let environment = &application.environment.0;
     let value = ["OVERLEAF", "SHARELATEX"]
@@ -159,8 +163,8 @@ fn variable<'a>(deployment: &'a Deployment, ending: &str) -> Option<&'a str> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Whether a host name means a service of the project.
-fn is_service(project: &Project, host: &str) -> bool {
+/// The service of the project that a host name means.
+pub(super) fn service_of<'a>(project: &'a Project, host: &str) -> Option<&'a str> {
     let is_named = |(name, service): (&String, &Service)| {
         let attachments = service.networks.values();
         let aliases: Vec<&String> = attachments.flat_map(|place| &place.aliases).collect();
@@ -169,7 +173,10 @@ fn is_service(project: &Project, host: &str) -> bool {
             || service.hostname.as_deref() == Some(host)
             || aliases.iter().any(|alias| *alias == host)
     };
-    project.services.iter().any(is_named)
+    let mut services = project.services.iter();
+    services
+        .find(|entry| is_named(*entry))
+        .map(|(name, _)| name.as_str())
 }
 
 /// Whether a host name means something else inside the application's container than it does here.
@@ -186,7 +193,7 @@ fn is_of_container(application: &Service, host: &str) -> bool {
 }
 
 /// Whether a store can be asked from here: `Ok` with its place, else what came of it.
-async fn reach<T>(
+pub(super) async fn reach<T>(
     project: &Project,
     hosts: &[(String, u16)],
     is_here: bool,
@@ -243,7 +250,7 @@ async fn mongo(
         let because = "the URL of mongo names no host".to_owned();
         return Asked::NotAsked { because };
     };
-    if is_service(&deployment.project, host) {
+    if service_of(&deployment.project, host).is_some() {
         return running_mongo(engine, deployment, observed, thoroughness).await;
     }
     let at = match reach(&deployment.project, &hosts, is_here).await {
@@ -253,7 +260,7 @@ async fn mongo(
     answered(at, true, store::mongo(&url, STORE_DEADLINE).await)
 }
 
-fn answered<T>(at: String, is_external: bool, answer: Result<T, String>) -> Asked<T> {
+pub(super) fn answered<T>(at: String, is_external: bool, answer: Result<T, String>) -> Asked<T> {
     match answer {
         Ok(facts) => Asked::Answered {
             at,
@@ -319,15 +326,27 @@ async fn ask_container(
 }
 
 async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
-    let not_asked = |because: &str| Asked::NotAsked {
-        because: because.to_owned(),
+    let not_asked = |because: String| Asked::NotAsked { because };
+    let place = match redis_place(deployment) {
+        Ok(place) => place,
+        Err(because) => return not_asked(because),
     };
-    let Some(host) = variable(deployment, "REDIS_HOST") else {
-        return not_asked("no host of redis is configured");
-    };
-    if is_service(&deployment.project, host) {
-        return not_asked("redis is a service of the project");
+    if service_of(&deployment.project, &place.host).is_some() {
+        return not_asked("redis is a service of the project".to_owned());
     }
+    let hosts = [(place.host.clone(), place.port)];
+    let at = match reach(&deployment.project, &hosts, is_here).await {
+        Ok(at) => at,
+        Err(outcome) => return outcome,
+    };
+    answered(at, true, store::redis(&place, STORE_DEADLINE).await)
+}
+
+/// Where the application has its redis, or why it is not known or not asked.
+pub(super) fn redis_place(deployment: &Deployment) -> Result<RedisPlace, String> {
+    let Some(host) = variable(deployment, "REDIS_HOST") else {
+        return Err("no host of redis is configured".to_owned());
+    };
     let environment: BTreeMap<_, _> = deployment
         .project
         .services
@@ -339,25 +358,20 @@ async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
         .map(str::to_owned)
         .or_else(|| plain("REDIS_PORT"));
     let Ok(port) = port.as_deref().unwrap_or("6379").parse() else {
-        return not_asked("the port of redis is no number");
+        return Err("the port of redis is no number".to_owned());
     };
     if variable(deployment, "REDIS_TLS") == Some("true") {
-        return not_asked("it is asked over TLS, which this check does not speak");
+        return Err("it is spoken to over TLS, which this question does not do".to_owned());
     }
-    let at = match reach(&deployment.project, &[(host.to_owned(), port)], is_here).await {
-        Ok(at) => at,
-        Err(outcome) => return outcome,
-    };
     let password = variable(deployment, "REDIS_PASS")
         .map(str::to_owned)
         .or_else(|| plain("REDIS_PASSWORD"))
         .filter(|password| !password.is_empty());
-    let place = store::RedisPlace {
+    Ok(RedisPlace {
         host: host.to_owned(),
         port,
         password: password.map(Secret::new),
-    };
-    answered(at, true, store::redis(&place, STORE_DEADLINE).await)
+    })
 }
 
 #[cfg(test)]
@@ -443,6 +457,21 @@ mod tests {
         let mode = ("network_mode".to_owned(), Value::from("host"));
         application.rest.extend([mode]);
         assert!(silent(&project, "localhost").await);
+    }
+
+    #[test]
+    fn an_endpoint_tells_whether_its_machine_has_our_folders() {
+        for (endpoint, far) in [
+            ("unix:///var/run/docker.sock", false),
+            ("tcp://127.0.0.1:2375", false),
+            ("tcp://localhost:2375", false),
+            ("tcp://[::1]:2375", false),
+            ("tcp://192.0.2.1:2375", true),
+            ("tcp://box.test:2375", true),
+            ("ssh://me@box.test", true),
+        ] {
+            assert_eq!(is_far(endpoint), far, "{endpoint}");
+        }
     }
 
     #[tokio::test]

@@ -18,8 +18,8 @@ use toolkit::host;
 use toolkit::host::interrupt::Interrupt;
 use toolkit::labels;
 use toolkit::observe;
-use toolkit::observed::Observed;
 use toolkit::observed::machine::MachineFacts;
+use toolkit::observed::{ContainerState, FolderState, Observed};
 use toolkit::plan::{self, Plan, UpRequest};
 use toolkit::release::Catalogue;
 use toolkit::settings::{Sources, resolve};
@@ -132,6 +132,26 @@ async fn a_first_plan_comes_in_the_order_of_dependencies() {
 }
 
 #[tokio::test]
+async fn no_folder_is_made_for_an_engine_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, mut observed) = plan_now(&engine, &deployment).await;
+    let made = |plan: &Plan| {
+        let titles = titles(plan);
+        titles
+            .iter()
+            .any(|title| title.starts_with("create folder"))
+    };
+    assert!(made(&plan));
+    for state in observed.folders.values_mut() {
+        *state = FolderState::Elsewhere;
+    }
+    let plan = plan::up(&deployment, &observed, &UpRequest::default());
+    assert!(!made(&plan) && !plan.is_empty(), "{:?}", titles(&plan));
+}
+
+#[tokio::test]
 async fn a_failure_at_any_change_leaves_what_the_next_up_finishes() {
     for change in 1.. {
         let folder = tempfile::tempdir().unwrap();
@@ -154,6 +174,27 @@ async fn a_failure_at_any_change_leaves_what_the_next_up_finishes() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn what_an_interrupted_run_asked_for_may_come_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    // Fails at a start, so that a container is made and never ran.
+    engine.fail_at(Some(3));
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap_err();
+    engine.fail_at(None);
+    let made = engine.project_containers("overleaf").await.unwrap();
+    let late = made.iter().find(|c| c.state == ContainerState::Created);
+    let late = &late.unwrap().name;
+    engine.list_late(late);
+    let (plan, observed) = plan_now(&engine, &deployment).await;
+    assert!(observed.containers.iter().all(|found| found.name != *late));
+    assert_eq!(in_the_way(&deployment, &observed), Vec::<String>::new());
+    apply(&engine, &deployment, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
 }
 
 #[tokio::test]

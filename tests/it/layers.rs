@@ -88,6 +88,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "labels",
             "observed",
             "probe",
+            "release",
             "secret",
         ],
     ),

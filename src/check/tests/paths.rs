@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Made, two_on_one_port};
+use crate::compose::MountSource;
 use crate::observed::machine::PathFacts;
 use crate::observed::{self, Container, ContainerState, FolderState};
 
@@ -22,6 +23,38 @@ fn state(state: FolderState) -> Made {
     Made::with("", |made| {
         made.observed.folders.insert(MONGO.into(), state);
     })
+}
+
+#[test]
+fn folders_of_another_machine_are_the_engines() {
+    let far = |spoil: &dyn Fn(&mut Made)| {
+        let mut made = state(FolderState::Elsewhere);
+        spoil(&mut made);
+        made
+    };
+    let finding = far(&|_| {}).fails("DATA_PATH_ELSEWHERE");
+    assert!(finding.because.contains("the engine makes it for `mongo`"));
+    let finding = far(&|made| {
+        let mongo = made.deployment.project.services.get_mut("mongo").unwrap();
+        for mount in &mut mongo.volumes {
+            if let MountSource::Bind { create, .. } = &mut mount.source {
+                *create = false;
+            }
+        }
+    })
+    .fails("DATA_PATH_ELSEWHERE");
+    assert!(finding.because.contains("refuses"), "{finding:?}");
+    // Whoever has a container has its folder.
+    far(&|made| {
+        let mongo = Container {
+            service: "mongo".to_owned(),
+            ..Container::default()
+        };
+        made.observed.containers.push(mongo);
+    })
+    .passes("DATA_PATH_ELSEWHERE");
+    let because = state(FolderState::Missing).skips("DATA_PATH_ELSEWHERE");
+    assert!(because.contains("of this machine"), "{because}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, files, instance};
 use super::{init, up};
 use crate::engine::Engine;
+use crate::engine::stock::Stock;
 use crate::host;
 use crate::observe;
 use crate::plan::UpRequest;
@@ -90,7 +91,7 @@ async fn new_instance(
     args: &Args,
     session: &Session,
     root: &Path,
-    engine: &impl Engine,
+    engine: &impl Stock,
 ) -> Result<Instance, CommandError> {
     let mut wishes = Wishes {
         port: args.port,
@@ -135,7 +136,7 @@ fn instance_of(
 async fn free_port(
     session: &Session,
     preview: &Instance,
-    engine: &impl Engine,
+    engine: &impl Stock,
 ) -> Result<Option<u16>, CommandError> {
     let observed = observe::everything(engine, &preview.deployment).await?;
     let taken = observed
@@ -158,7 +159,7 @@ async fn free_port(
 async fn has_images(
     session: &Session,
     preview: &Instance,
-    engine: &impl Engine,
+    engine: &impl Stock,
 ) -> Result<bool, CommandError> {
     if preview.settings.bundled {
         session

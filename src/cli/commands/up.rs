@@ -8,7 +8,7 @@ use super::super::operation::Applies;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, definitions, error::CommandError, exit, files, instance, preflight};
 use crate::check::row::Operation;
-use crate::engine::Engine;
+use crate::engine::stock::Stock;
 use crate::host;
 use crate::observed::Observed;
 use crate::plan;
@@ -128,7 +128,7 @@ pub struct Wish {
 pub async fn converge(
     session: &Session,
     instance: &Instance,
-    engine: &impl Engine,
+    engine: &impl Stock,
     wish: &Wish,
 ) -> Result<(), CommandError> {
     let observed = instance::observe(engine, instance).await?;
@@ -142,7 +142,7 @@ pub async fn converge(
 pub async fn converge_from(
     session: &Session,
     instance: &Instance,
-    engine: &impl Engine,
+    engine: &impl Stock,
     mut observed: Observed,
     wish: &Wish,
 ) -> Result<(), CommandError> {
