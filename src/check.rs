@@ -251,7 +251,8 @@ pub fn run<'a>(
 }
 
 /// What was observed, as far as it is in the way of these services: ports and images of others do not
-/// count, and a port that an orphan holds does not where orphans are removed.
+/// count, and a port that an orphan holds or a network that it is in does not where orphans are removed.
+/// Other services are in the way of a network that is made anew.
 #[must_use]
 pub fn concerning(
     observed: &Observed,
@@ -263,6 +264,11 @@ pub fn concerning(
     seen.taken_ports.retain(|taken| {
         services.contains(taken.service.as_str()) && !(taken.by_orphan && removes_orphans)
     });
+    let differing = observed.differing_networks(&deployment.project);
+    let hindering = differing
+        .iter()
+        .flat_map(|found| observed.hindering(found.network, services, removes_orphans));
+    seen.visitors = hindering.collect();
     let all = deployment.project.services.iter();
     let used = all.filter(|(name, _)| services.contains(name.as_str()));
     let used: BTreeSet<&String> = used.map(|(_, service)| &service.image).collect();

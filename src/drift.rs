@@ -1,6 +1,8 @@
 //! What is not as it was configured and applied: pure, from the desired state, the snapshot, and the
 //! record of what was last applied.
 
+mod networks;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -14,6 +16,7 @@ use crate::compose::Project;
 use crate::compose::Service;
 use crate::compose::canonical;
 use crate::deployment::Deployment;
+use crate::deployment::Folder;
 use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
@@ -104,7 +107,8 @@ pub fn find(comparison: &Comparison<'_>) -> Vec<Drift> {
         containers(comparison, name, definition, &mut found);
     }
     orphans(comparison, &mut found);
-    networks(comparison, &mut found);
+    networks::missing(comparison, &mut found);
+    networks::differing(comparison, &mut found);
     paths(comparison, &mut found);
     files(comparison, &mut found);
     found.sort_by(|a, b| (a.kind, &a.resource).cmp(&(b.kind, &b.resource)));
@@ -137,7 +141,7 @@ fn containers(
             resource: format!("container {}", container.name),
             expected: format!("scale {scale}"),
             found: format!("scale {}", existing.len()),
-            since: comparison.configured.map(ToOwned::to_owned),
+            since: comparison.configured.map(to_second),
             fix: "toolkit up".to_owned(),
         });
     }
@@ -196,7 +200,17 @@ fn service(
         found.push(drift(Kind::ImageMoved, expected, is, None, "toolkit up"));
     }
     let (deployment, observed) = (comparison.deployment, comparison.observed);
-    let causes = difference::causes(name, definition, container, observed, deployment);
+    let lives_as_made = container.state == ContainerState::Running && is_made_so;
+    let attachments = match lives_as_made {
+        true => networks::attachments(comparison, name, definition, container),
+        false => Vec::new(),
+    };
+    let mut causes = difference::causes(name, definition, container, observed, deployment);
+    // What is told of a network with the command that mends it is not told again.
+    causes.retain(|cause| {
+        let mut told = attachments.iter();
+        !told.any(|found| cause.field == format!("networks {}", found.network))
+    });
     let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
     let cause = (!causes.is_empty()).then(|| causes.join(", "));
     match cause {
@@ -204,7 +218,7 @@ fn service(
             Kind::NotApplied,
             "what the configuration says".to_owned(),
             cause,
-            comparison.configured.map(ToOwned::to_owned),
+            comparison.configured.map(to_second),
             "toolkit up",
         )),
         Some(cause) if moved.is_none() => found.push(drift(
@@ -238,19 +252,16 @@ fn service(
             "toolkit up",
         ));
     }
-    if container.state == ContainerState::Running && is_made_so {
+    if lives_as_made {
         ports(definition, container, |expected, is| {
             found.push(drift(Kind::PortPublished, expected, is, None, "toolkit up"));
         });
-        attachments(
-            comparison,
-            name,
-            definition,
-            container,
-            |expected, is, fix| {
-                found.push(drift(Kind::Network, expected, is, None, &fix));
-            },
-        );
+    }
+    for networks::Attachment {
+        expected, is, fix, ..
+    } in attachments
+    {
+        found.push(drift(Kind::Network, expected, is, None, &fix));
     }
 }
 
@@ -305,51 +316,6 @@ fn ports(definition: &Service, container: &Container, mut tell: impl FnMut(Strin
     }
 }
 
-fn attachments(
-    comparison: &Comparison<'_>,
-    service: &str,
-    definition: &Service,
-    container: &Container,
-    mut tell: impl FnMut(String, String, String),
-) {
-    let networks = &comparison.observed.networks;
-    let mut known = BTreeSet::new();
-    for key in definition.networks.keys() {
-        let Some(network) = comparison.deployment.project.networks.get(key) else {
-            continue;
-        };
-        let name = &network.name;
-        known.insert(name.as_str());
-        let ids = networks.get(name).into_iter().flatten();
-        let is_attached = ids
-            .map(|network| &network.id)
-            .any(|id| container.network_ids.contains(id));
-        if !is_attached {
-            tell(
-                format!("in network `{name}`"),
-                "not connected".to_owned(),
-                format!(
-                    "docker network connect --alias {service} {name} {}",
-                    container.name
-                ),
-            );
-        }
-    }
-    if definition.networks.is_empty() {
-        // It shares the network of the host or of another container.
-        return;
-    }
-    for name in container.addresses.keys() {
-        if !known.contains(name.as_str()) {
-            tell(
-                "not connected".to_owned(),
-                format!("in network `{name}`"),
-                format!("docker network disconnect {name} {}", container.name),
-            );
-        }
-    }
-}
-
 fn orphans(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
     for orphan in plan::orphans(comparison.deployment, comparison.observed) {
         found.push(Drift {
@@ -363,33 +329,15 @@ fn orphans(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
     }
 }
 
-fn networks(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
-    for network in comparison.deployment.project.networks.values() {
-        let name = &network.name;
-        let exists = comparison
-            .observed
-            .networks
-            .get(name)
-            .is_some_and(|found| !found.is_empty());
-        if !exists {
-            found.push(Drift {
-                kind: Kind::Missing,
-                resource: format!("network {name}"),
-                expected: "exists".to_owned(),
-                found: "does not exist".to_owned(),
-                since: None,
-                fix: match network.external {
-                    true => format!("docker network create {name}"),
-                    false => "toolkit up".to_owned(),
-                },
-            });
-        }
-    }
-}
-
 fn paths(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
     let deployment = comparison.deployment;
-    let folders = deployment.folders.iter().map(|folder| (folder, "folder"));
+    // No container misses the folder of a service that is off.
+    let is_used = |folder: &&Folder| {
+        let mut services = deployment.project.services.values();
+        services.any(|definition| touches(definition, &folder.path))
+    };
+    let folders = deployment.folders.iter().filter(is_used);
+    let folders = folders.map(|folder| (folder, "folder"));
     let files = deployment.files.iter().map(|file| (file, "file"));
     for (path, what) in folders.chain(files) {
         if comparison.observed.folders.get(&path.path) == Some(&FolderState::Missing) {
@@ -407,6 +355,17 @@ fn paths(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
             });
         }
     }
+}
+
+/// Whether a service mounts a folder, a part of it, or what it lies in.
+fn touches(definition: &Service, folder: &Path) -> bool {
+    definition.volumes.iter().any(|mount| match &mount.source {
+        MountSource::Bind { path, .. } => {
+            let path = Path::new(path);
+            path.starts_with(folder) || folder.starts_with(path)
+        }
+        _ => false,
+    })
 }
 
 /// Files that are not what they were when they were applied, and that a container which mounts them
@@ -449,7 +408,7 @@ fn files(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
                 None => "as it was when the container started".to_owned(),
             },
             found: format!("sha256 {}", short_id(&present.sha256)),
-            since: present.modified.clone(),
+            since: present.modified.as_deref().map(to_second),
             fix: format!("toolkit restart {}", unaware.join(" ")),
         });
     }
@@ -495,6 +454,13 @@ fn mounts(project: &Project, definition: &Service, path: &Path) -> bool {
     is_bound || is_granted
 }
 
+/// A time without its fractions of a second, which tell a person nothing.
+fn to_second(text: &str) -> String {
+    let whole = time(text).and_then(|time| time.replace_nanosecond(0).ok());
+    let whole = whole.and_then(|time| time.format(&Rfc3339).ok());
+    whole.unwrap_or_else(|| text.to_owned())
+}
+
 fn time(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
@@ -503,6 +469,17 @@ fn time(text: &str) -> Option<OffsetDateTime> {
 mod tests {
     use super::*;
     use crate::compose::load;
+
+    #[test]
+    fn a_time_is_shown_to_the_second() {
+        for (time, shown) in [
+            ("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05Z"),
+            ("2026-01-02T03:04:05+01:00", "2026-01-02T03:04:05+01:00"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(to_second(time), shown);
+        }
+    }
 
     #[test]
     fn the_file_of_a_secret_is_one_that_a_service_mounts() {

@@ -3,6 +3,7 @@
 
 pub mod machine;
 mod mongo_data;
+mod visitors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -122,8 +123,12 @@ async fn rest(
             false => engine.published_ports().await,
         }
     };
-    let (strangers, holders) =
-        futures_util::try_join!(strangers(engine, project, &observed.containers), holders)?;
+    let (visitors, strangers, holders) = futures_util::try_join!(
+        visitors::all(engine, project, &observed),
+        strangers(engine, project, &observed.containers),
+        holders
+    )?;
+    observed.visitors = visitors;
     observed.strangers = strangers;
     put_files(engine, &mut observed).await?;
     Ok((observed, ports, holders))

@@ -17,7 +17,9 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::compose::Place;
+use crate::compose::Project;
 use crate::labels;
+use network::Visitor;
 
 /// A snapshot.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,8 @@ pub struct Observed {
     pub strangers: Vec<Container>,
     /// Networks by name; the engine allows several of one name.
     pub networks: BTreeMap<String, Vec<Network>>,
+    /// Containers that others have in networks of the project which differ from their definitions.
+    pub visitors: Vec<Visitor>,
     /// Images the deployment needs, by reference; `None` where the engine has none.
     pub images: BTreeMap<String, Option<Image>>,
     /// Named volumes the deployment needs, by their name on the engine; `None` where it has none.
@@ -318,6 +322,14 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// What it is made of, as the engine shows it.
     pub made: Made,
+}
+
+impl Network {
+    /// Whether it was made for a project, by its label.
+    #[must_use]
+    pub fn is_of(&self, project: &Project) -> bool {
+        self.labels.get(labels::PROJECT) == Some(&project.name)
+    }
 }
 
 impl Observed {

@@ -12,6 +12,7 @@ mod draft;
 pub mod file;
 mod halt;
 mod inherit;
+mod networks;
 pub mod pull;
 mod start;
 mod up;

@@ -8,6 +8,8 @@ use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::Observed;
+use crate::observed::network::Visitor;
+use crate::observed::network::Whose;
 use crate::plan;
 use crate::plan::Plan;
 use crate::release::Version;
@@ -36,7 +38,21 @@ pub fn plan(previous: &Deployment, observed: &Observed, before: &[Existing]) -> 
     };
     let mut target = previous.clone();
     target.project.services.retain(|name, _| returns(name));
-    let rest = only(observed, true, |found| returns(&found.service));
+    let mut rest = only(observed, true, |found| returns(&found.service));
+    // That a tag means another image by now is no reason to make anew what stands.
+    let moved = rest.containers.iter().filter(|found| {
+        let image = rest.images.get(&found.image).and_then(Option::as_ref);
+        image.is_some_and(|image| image.id != found.made_from())
+    });
+    let moved: Vec<String> = moved.map(|found| found.image.clone()).collect();
+    rest.images
+        .retain(|reference, _| !moved.contains(reference));
+    // Newcomers are gone before a network is made anew.
+    let stays = |visitor: &Visitor| {
+        let mut stood = before.iter();
+        visitor.whose != Whose::Orphan || stood.any(|stood| stood.container == visitor.container)
+    };
+    rest.visitors.retain(stays);
     let back = match target.project.services.is_empty() {
         true => Plan::default(),
         false => plan::up(&target, &rest, &plan::UpRequest::default()),

@@ -1,6 +1,7 @@
 //! Checks of what the configuration asks for.
 
 use super::{Finding, Looked, View, outcome};
+use crate::observed::network::{Differing, Visitor, Whose};
 
 pub(super) fn variables(view: &View<'_>) -> Looked {
     let deployment = view.deployment;
@@ -80,30 +81,94 @@ pub(super) fn volumes(view: &View<'_>) -> Looked {
     outcome(findings.collect(), "every external volume exists", "")
 }
 
-/// Networks that exist with another configuration: the engine does not change them.
+/// Networks that exist with another configuration and cannot be made anew: the engine changes none, and
+/// those of others, or with containers of others in them, are not ours to remove.
 pub(super) fn differing_networks(view: &View<'_>) -> Looked {
     let observed = view.observed()?;
     let differing = observed.differing_networks(&view.deployment.project);
-    let findings = differing.into_iter().map(|found| {
+    let mut findings = Vec::new();
+    let mut anew = Vec::new();
+    for found in &differing {
         let name = &found.network.name;
-        let respects = found.respects.join(", ");
-        let (fix, command) = if found.is_ours {
-            let fix = "make it and the containers in it anew; data stays";
-            (fix, Some("toolkit down && toolkit up".to_owned()))
-        } else {
-            let fix = "somebody else made it: give it another `name`, or write `external: true`";
-            (fix, None)
+        let respects: Vec<String> = found.respects.iter().map(ToString::to_string).collect();
+        let respects = respects.join(", ");
+        let visitors = observed.visitors.iter();
+        let visitors: Vec<&Visitor> = visitors
+            .filter(|visitor| visitor.network == found.network.id)
+            .collect();
+        let Some((because, fix, command)) = in_the_way(found, &visitors) else {
+            anew.push(format!("`up` makes `{name}` anew: {respects}"));
+            continue;
         };
-        Finding {
+        findings.push(Finding {
             text: format!("network `{name}` is not as its definition says: {respects}"),
-            because: "the engine does not change a network that exists, so the change would not be applied".to_owned(),
+            because,
             measured: format!("`{name}` differs in {respects}"),
-            needed: "networks as they are defined".to_owned(),
-            fix: fix.to_owned(),
+            needed: "networks as they are defined, or that can be made anew".to_owned(),
+            fix,
             command,
-        }
-    });
-    outcome(findings.collect(), "every network is as it is defined", "")
+        });
+    }
+    let measured = match anew.is_empty() {
+        true => "every network is as it is defined".to_owned(),
+        false => anew.join("; "),
+    };
+    outcome(findings, measured, "")
+}
+
+/// Why a network cannot be made anew, and what to do about it with which command; `None` where it can.
+fn in_the_way(
+    found: &Differing<'_>,
+    visitors: &[&Visitor],
+) -> Option<(String, String, Option<String>)> {
+    let name = &found.network.name;
+    if !found.is_ours {
+        return Some((
+            "the engine does not change a network that exists, so the change would not be applied"
+                .to_owned(),
+            "somebody else made it: give it another `name`, or write `external: true`".to_owned(),
+            None,
+        ));
+    }
+    let of = |whose: Whose| -> Vec<String> {
+        let visitors = visitors.iter().filter(|visitor| visitor.whose == whose);
+        visitors.map(|visitor| visitor.container.clone()).collect()
+    };
+    let listed = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    };
+    let (foreign, orphans, aside) = (of(Whose::Foreign), of(Whose::Orphan), of(Whose::Aside));
+    if let Some(first) = foreign.first() {
+        return Some((
+            format!(
+                "it has to be made anew, and containers of others are in it: {}",
+                listed(&foreign)
+            ),
+            "take them out, and connect them again afterwards".to_owned(),
+            Some(format!("docker network disconnect --force {name} {first}")),
+        ));
+    }
+    if !orphans.is_empty() {
+        return Some((
+            format!(
+                "it has to be made anew, and containers are in it whose services are not configured any more: {}",
+                listed(&orphans)
+            ),
+            "remove them".to_owned(),
+            Some("toolkit up --remove-orphans".to_owned()),
+        ));
+    }
+    (!aside.is_empty()).then(|| {
+        (
+            format!(
+                "it has to be made anew, and containers of other services are in it: {}",
+                listed(&aside)
+            ),
+            "bring everything up".to_owned(),
+            Some("toolkit up".to_owned()),
+        )
+    })
 }
 
 /// Volumes that exist with another configuration: only who knows their data can make them anew.

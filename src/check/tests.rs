@@ -14,6 +14,7 @@ pub(super) use crate::deployment::testing::deployment;
 use crate::labels;
 use crate::observed;
 use crate::observed::Refused;
+use crate::observed::network::{Visitor, Whose};
 use crate::observed::{
     Container, EngineFacts, FolderState, Image, Network, TakenPort, machine::PathFacts,
 };
@@ -415,12 +416,26 @@ fn networks_and_volumes_that_exist_with_another_configuration() {
         })
     };
     network("overleaf", true).passes("NETWORK_DIFFERS");
-    let finding = network("overleaf", false).fails("NETWORK_DIFFERS");
+    // One of ours is made anew, unless somebody else is in it.
+    network("overleaf", false).passes("NETWORK_DIFFERS");
+    let visited = |whose: Whose| {
+        let mut made = network("overleaf", false);
+        made.observed.visitors.push(Visitor {
+            network: "1".to_owned(),
+            container: "proxy".to_owned(),
+            whose,
+        });
+        made.fails("NETWORK_DIFFERS")
+    };
+    let finding = visited(Whose::Foreign);
     assert!(finding.text.contains("`internal`: false → true"));
-    assert_eq!(
-        finding.command.as_deref(),
-        Some("toolkit down && toolkit up")
-    );
+    assert!(finding.because.contains("`proxy`"), "{finding:?}");
+    for (whose, command) in [
+        (Whose::Orphan, "toolkit up --remove-orphans"),
+        (Whose::Aside, "toolkit up"),
+    ] {
+        assert_eq!(visited(whose).command.as_deref(), Some(command));
+    }
     let finding = network("other", false).fails("NETWORK_DIFFERS");
     assert_eq!(finding.command, None, "{}", finding.fix);
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::UpRequest;
 use super::difference;
+use super::networks::Replaced;
 use crate::deployment::Deployment;
 use crate::observed::{Container, ContainerState, Observed};
 
@@ -54,6 +55,7 @@ pub(super) fn all<'a>(
     observed: &'a Observed,
     request: &UpRequest,
     chosen: &BTreeSet<&'a str>,
+    replaced: &[Replaced<'_>],
 ) -> Vec<Piece<'a>> {
     let project = &deployment.project;
     let mut pieces: Vec<Piece<'a>> = Vec::new();
@@ -79,7 +81,7 @@ pub(super) fn all<'a>(
         if !chosen.contains(service) && host.or(started).is_none() {
             continue;
         }
-        for mut piece in of_service(deployment, observed, request, service) {
+        for mut piece in of_service(deployment, observed, request, service, replaced) {
             let is_untouched = matches!(piece.change, Change::Nothing | Change::Start { .. });
             let runs = piece.found.is_some_and(|found| found.state.is_running());
             if let (Some(host), true) = (host, is_untouched) {
@@ -119,6 +121,7 @@ fn of_service<'a>(
     observed: &'a Observed,
     request: &UpRequest,
     service: &'a str,
+    replaced: &[Replaced<'_>],
 ) -> Vec<Piece<'a>> {
     let project = &deployment.project;
     let scale = project.scale(service);
@@ -145,7 +148,7 @@ fn of_service<'a>(
             number: found.number(),
             name: found.name.clone(),
             found: Some(found),
-            change: of_container(deployment, observed, request, service, found),
+            change: of_container(deployment, observed, request, found, replaced),
         });
     }
     let taken: BTreeSet<u32> = kept.iter().map(|found| found.number()).collect();
@@ -169,13 +172,16 @@ fn of_container(
     deployment: &Deployment,
     observed: &Observed,
     request: &UpRequest,
-    service: &str,
     container: &Container,
+    replaced: &[Replaced<'_>],
 ) -> Change {
+    let service = container.service.as_str();
     let Some(desired) = deployment.project.services.get(service) else {
         return Change::Nothing;
     };
-    let causes = difference::causes(service, desired, container, observed, deployment);
+    let mut causes = difference::causes(service, desired, container, observed, deployment);
+    let networks = replaced.iter().filter(|network| network.holds(container));
+    causes.extend(networks.flat_map(|network| network.causes.iter().cloned()));
     if !causes.is_empty() {
         let causes: Vec<String> = causes.iter().map(ToString::to_string).collect();
         let cause = causes.join(", ");

@@ -129,6 +129,44 @@ pub(super) fn all(
     done
 }
 
+/// As [`all`], with something between the last stop and the first removal: it is told the steps that it
+/// has to come after, and gives those that the removals have to come after.
+pub(super) fn all_around(
+    draft: &mut Draft,
+    project: &Project,
+    ends: &[End<'_>],
+    before: &[usize],
+    between: impl FnOnce(&mut Draft, &[usize]) -> Vec<usize>,
+) -> BTreeMap<String, usize> {
+    let stops = ends
+        .iter()
+        .filter(|end| end.container.state.may_run() || end.how == How::Stop);
+    let stops: Vec<End<'_>> = stops
+        .map(|end| End {
+            how: How::Stop,
+            ..*end
+        })
+        .collect();
+    let mut done = all(draft, project, &stops, before);
+    let needs: Vec<usize> = before.iter().chain(done.values()).copied().collect();
+    let between = between(draft, &needs);
+    for (end, _) in order(project, ends) {
+        if end.how != How::Remove {
+            continue;
+        }
+        let (service, name) = (end.container.service.clone(), end.container.name.clone());
+        let needs = between.iter().chain(done.get(&name)).copied();
+        let needs: Vec<usize> = needs.collect();
+        let action = Action::RemoveContainer {
+            service,
+            name: name.clone(),
+        };
+        let at = draft.push(action, end.cause, needs);
+        done.insert(name, at);
+    }
+    done
+}
+
 /// The changes that stop the services, or all when none is named.
 #[must_use]
 pub fn stop(project: &Project, observed: &Observed, services: &[String]) -> Plan {
@@ -167,7 +205,7 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
         .filter(|network| !network.external);
     for network in own {
         for found in observed.networks.get(&network.name).into_iter().flatten() {
-            if found.labels.get(labels::PROJECT) == Some(&project.name) {
+            if found.is_of(project) {
                 let action = Action::RemoveNetwork {
                     name: found.name.clone(),
                     id: found.id.clone(),

@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::halt::{self, End, How};
 use super::inherit;
 use super::start::Starts;
-use super::{Plan, UpRequest, pull};
+use super::{Plan, UpRequest, networks, pull};
 use crate::compose::{MountSource, Service};
 use crate::deployment::Deployment;
 use crate::observed::{Container, FolderState, Observed};
@@ -45,9 +45,10 @@ pub fn chosen<'a>(deployment: &'a Deployment, request: &UpRequest) -> BTreeSet<&
 pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> Plan {
     let project = &deployment.project;
     let chosen = chosen(deployment, request);
-    let pieces = change::all(deployment, observed, request, &chosen);
+    let replaced = networks::replaced(deployment, observed, request, &chosen);
+    let pieces = change::all(deployment, observed, request, &chosen, &replaced);
     let mut draft = Draft::default();
-    let ground = ground(&mut draft, deployment, observed, &chosen);
+    let mut ground = ground(&mut draft, deployment, observed, &chosen);
     // Nothing stops before all that can be missing is there: a pull that fails costs no service.
     let prepared = ground.all();
     let mut ends: Vec<End<'_>> = Vec::new();
@@ -77,7 +78,19 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
     }));
     // Those that depend on others go first: the application still reaches mongo and redis while it
     // flushes.
-    let gone = Gone::new(&ends, halt::all(&mut draft, project, &ends, &prepared));
+    let by_name = match replaced.as_slice() {
+        [] => halt::all(&mut draft, project, &ends, &prepared),
+        replaced => halt::all_around(&mut draft, project, &ends, &prepared, |draft, stopped| {
+            let removed = replaced.iter().map(|network| {
+                let at = network.remove(draft, stopped);
+                let made = network.create(draft, at);
+                ground.networks.insert(network.key.to_owned(), made);
+                at
+            });
+            removed.collect()
+        }),
+    };
+    let gone = Gone::new(&ends, by_name);
     let mut starts = Starts::new(deployment, observed, !request.no_deps);
     for piece in &pieces {
         let Some(cause) = piece.change.cause() else {
@@ -234,6 +247,10 @@ fn ground(
             ground.networks.insert(key.clone(), at);
         }
         for surplus in observed.surplus_networks(&network.name) {
+            // One that somebody else made stays; a check tells that the name is ambiguous.
+            if network.external || !surplus.is_of(&deployment.project) {
+                continue;
+            }
             let (name, id) = (surplus.name.clone(), surplus.id.clone());
             let cause = "an interrupted run left it beside another one of the same name";
             let at = draft.push(Action::RemoveNetwork { name, id }, cause, []);

@@ -29,6 +29,7 @@ mod journal;
 mod layers;
 mod lint;
 mod migrate;
+mod networks;
 mod probe_tls;
 mod rollback;
 mod sandbox;

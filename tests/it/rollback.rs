@@ -1,15 +1,15 @@
 //! Plans that go back to what stood before an operation.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use toolkit::compose::load;
 use toolkit::deployment::Deployment;
 use toolkit::journal::Existing;
-use toolkit::observed::{Container, ContainerState, Network, Observed};
+use toolkit::observed::{Container, ContainerState, Image, Network, Observed};
 use toolkit::plan::Plan;
-use toolkit::release::Edition;
 use toolkit::{compose, labels, rollback};
+
+use crate::sandbox::bare;
 
 const DEFINITION: &str = "services:
   a: {image: 'x:1'}
@@ -18,25 +18,7 @@ const DEFINITION: &str = "services:
 ";
 
 fn previous() -> Deployment {
-    Deployment {
-        project: load::project(DEFINITION, "p").unwrap(),
-        root: PathBuf::from("/srv"),
-        edition: Edition::Community,
-        version: "6.2.2".parse().unwrap(),
-        folders: Vec::new(),
-        files: Vec::new(),
-        missing_variables: Vec::new(),
-        probes: BTreeMap::new(),
-        replica_set: None,
-        mongo_shell: "mongosh".to_owned(),
-        bundled_images: BTreeMap::new(),
-        texlive: None,
-        bundled_architecture: "amd64".to_owned(),
-        urls: Vec::new(),
-        warnings: Vec::new(),
-        origins: BTreeMap::new(),
-        contents: BTreeMap::new(),
-    }
+    bare("/srv", load::project(DEFINITION, "p").unwrap())
 }
 
 /// A container as the previous project made it, or with another definition.
@@ -161,6 +143,48 @@ fn an_operation_that_changed_nothing_needs_no_way_back() {
         titles(&rollback::plan(&previous(), &now, &before)),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn a_second_network_goes_only_where_it_is_of_the_project() {
+    let before = [stood("a", true)];
+    for (owner, goes) in [(Some("p"), true), (Some("other"), false), (None, false)] {
+        let mut now = observed(vec![container("a", RUNS, false)]);
+        let owner = owner.map(|owner| (labels::PROJECT.to_owned(), owner.to_owned()));
+        let second = Network {
+            id: "o".to_owned(),
+            name: "p_default".to_owned(),
+            labels: owner.into_iter().collect(),
+            ..Network::default()
+        };
+        now.networks.get_mut("p_default").unwrap().push(second);
+        let plan = rollback::plan(&previous(), &now, &before);
+        let expected: &[&str] = match goes {
+            true => &["remove network `p_default`"],
+            false => &[],
+        };
+        assert_eq!(titles(&plan), expected);
+    }
+}
+
+#[test]
+fn an_image_that_was_pulled_meanwhile_is_no_reason() {
+    let mut now = observed(vec![
+        container("a", RUNS, false),
+        container("b", RUNS, true),
+    ]);
+    let newer = Image {
+        id: "sha256:newer".to_owned(),
+        ..Image::default()
+    };
+    now.images.insert("x:1".to_owned(), Some(newer));
+    let before = [stood("a", true), stood("b", true)];
+    let plan = rollback::plan(&previous(), &now, &before);
+    assert_eq!(
+        titles(&plan)[..2],
+        ["stop container `p-b-1`", "remove container `p-b-1`"]
+    );
+    assert_eq!(titles(&plan).len(), 4);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn range(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::compose::load;
-    use crate::observed::network::differences;
+    use crate::observed::network::respects;
 
     const DEFINITION: &str = r#"
 services:
@@ -175,7 +175,15 @@ networks:
         let mut shown = shown();
         shown[key] = value;
         let model: NetworkModel = serde_json::from_value(shown).unwrap();
-        differences(&wanted(definition), &of_network(&model))
+        let respects = respects(&wanted(definition), &of_network(&model)).into_iter();
+        let mut keys: Vec<String> = respects
+            .map(|respect| match respect.key.split_once('.') {
+                Some((key, _)) => format!("`{key}`"),
+                None => respect.to_string(),
+            })
+            .collect();
+        keys.dedup();
+        keys
     }
 
     #[test]
