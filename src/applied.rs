@@ -180,6 +180,14 @@ pub fn kept_texts(state: &Path) -> Result<Option<BTreeMap<String, String>>, Appl
     Ok(stored(state)?.map(|stored| stored.texts))
 }
 
+/// When something was last applied completely, RFC 3339; `None` when nothing was yet.
+///
+/// # Errors
+/// The file cannot be read, or a newer program wrote it.
+pub fn applied_at(state: &Path) -> Result<Option<String>, AppliedError> {
+    Ok(stored(state)?.map(|stored| stored.at))
+}
+
 /// What was last applied completely; `None` when nothing was yet.
 ///
 /// # Errors

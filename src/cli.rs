@@ -10,6 +10,7 @@ pub mod instance;
 pub mod operation;
 pub mod preflight;
 pub mod question;
+pub mod target;
 pub mod unfinished;
 
 use std::ffi::OsString;

@@ -55,13 +55,13 @@ pub fn file_of(state: &Path) -> PathBuf {
     state.join("history.jsonl")
 }
 
-/// Adds a record; its `format`, `previous` and `hash` are filled in. The lock of the instance is
-/// held.
+/// Adds a record; its `format`, `previous` and `hash` are filled in. Others who do so wait meanwhile.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn record(state: &Path, record: &Record) -> Result<(), HistoryError> {
     let path = file_of(state);
+    let mut file = AppendFile::open_alone(&path)?;
     let lines = durable::whole_lines(&path)?.unwrap_or_default();
     let mut record = record.clone();
     record.format = FORMAT;
@@ -70,7 +70,16 @@ pub fn record(state: &Path, record: &Record) -> Result<(), HistoryError> {
     let sealed = serde_json::to_value(&record).unwrap_or_default();
     record.hash = hash(&sealed.to_string());
     let line = serde_json::to_string(&record).unwrap_or_default();
-    AppendFile::open(&path)?.append(&line)?;
+    file.append(&line)?;
+    Ok(())
+}
+
+/// Looks whether a record can be added.
+///
+/// # Errors
+/// The file cannot be opened for that.
+pub fn writable(state: &Path) -> Result<(), HistoryError> {
+    AppendFile::open_alone(&file_of(state))?;
     Ok(())
 }
 

@@ -4,10 +4,15 @@
 //! `.toolkit/journal` holds one operation. It is there from before the first change until the
 //! operation has ended in order, well or not; then it becomes `.toolkit/journal.last`. A run that
 //! finds one knows that an earlier run was killed. Knows nothing of plans or the engine.
+//!
+//! A debug build can be killed at any record, see [`Journal::die_at`]: tests of what a kill leaves
+//! then meet each of them, instead of those that a poll of the file happens to see.
 
 mod file;
 
 use std::path::{Path, PathBuf};
+#[cfg(debug_assertions)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
@@ -21,7 +26,7 @@ use file::Record;
 pub use file::{Existing, Held, Operation, Outcome};
 
 /// The version of the format that this program writes and the newest that it reads.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// Characters of the random part of an identifier.
 const RANDOM: usize = 6;
@@ -90,6 +95,13 @@ fn previous(state: &Path) -> PathBuf {
 pub struct Journal {
     file: Mutex<AppendFile>,
     state: PathBuf,
+    /// How many steps there are.
+    steps: usize,
+    /// The first of those that are counted now.
+    first: usize,
+    /// How many records are left until the process is killed.
+    #[cfg(debug_assertions)]
+    left: AtomicUsize,
 }
 
 impl Journal {
@@ -109,6 +121,7 @@ impl Journal {
         {
             operation.before = earlier.operation.before;
         }
+        let steps = operation.steps.len();
         let first = Record::Begin {
             format: FORMAT,
             operation,
@@ -117,14 +130,53 @@ impl Journal {
         Ok(Self {
             file: Mutex::new(file),
             state: state.to_path_buf(),
+            steps,
+            first: 0,
+            #[cfg(debug_assertions)]
+            left: AtomicUsize::new(usize::MAX),
         })
+    }
+
+    /// Lets the process be killed as soon as so many records are on the disk, the beginning of the
+    /// operation included. A test aid that only debug builds have; the command line takes the number
+    /// from the environment.
+    #[cfg(debug_assertions)]
+    pub fn die_at(&self, record: usize) {
+        self.left.store(record, Ordering::Relaxed);
+        // The beginning is there already.
+        self.count();
+    }
+
+    #[cfg(debug_assertions)]
+    fn count(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            host::identity::kill_itself();
+        }
     }
 
     fn add(&self, record: &Record) -> Result<(), HostError> {
         let line = record.line();
         // The file is right after a panic elsewhere: a line is added whole or not at all.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.append(&line)
+        file.append(&line)?;
+        #[cfg(debug_assertions)]
+        self.count();
+        Ok(())
+    }
+
+    /// Adds steps that could only be planned after those so far. From here on steps are counted from
+    /// the first of these.
+    ///
+    /// # Errors
+    /// It cannot be written; none of them may be carried out then.
+    pub fn extend(&mut self, steps: &[String]) -> Result<(), HostError> {
+        if !steps.is_empty() {
+            let (steps, at) = (steps.to_vec(), stamp());
+            self.add(&Record::Extend { steps, at })?;
+        }
+        self.first = self.steps;
+        self.steps += steps.len();
+        Ok(())
     }
 
     /// A step, from 0, is about to change something.
@@ -132,7 +184,7 @@ impl Journal {
     /// # Errors
     /// It cannot be written; the step may not be carried out then.
     pub fn intent(&self, step: usize) -> Result<(), HostError> {
-        let at = stamp();
+        let (step, at) = (self.first + step, stamp());
         self.add(&Record::Intent { step, at })
     }
 
@@ -141,7 +193,7 @@ impl Journal {
     /// # Errors
     /// It cannot be written; the step then counts as not done.
     pub fn done(&self, step: usize) -> Result<(), HostError> {
-        let at = stamp();
+        let (step, at) = (self.first + step, stamp());
         self.add(&Record::Done { step, at })
     }
 
@@ -150,7 +202,7 @@ impl Journal {
     /// # Errors
     /// It cannot be written.
     pub fn failed(&self, step: usize, text: &str) -> Result<(), HostError> {
-        let (at, text) = (stamp(), text.to_owned());
+        let (step, at, text) = (self.first + step, stamp(), text.to_owned());
         self.add(&Record::Failed { step, at, text })
     }
 
@@ -267,6 +319,7 @@ fn read(path: &Path) -> Result<Option<Unfinished>, JournalError> {
                     outcome: None,
                 });
             }
+            (Record::Extend { steps, .. }, Some(found)) => found.operation.steps.extend(steps),
             (Record::Intent { step, .. }, Some(found)) => found.begun.push(step),
             (Record::Done { step, .. }, Some(found)) => {
                 found.begun.retain(|begun| *begun != step);

@@ -18,10 +18,10 @@ use crate::check::Ignored;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
-use crate::engine::docker::{self, DockerEngine};
+use crate::engine::docker;
+use crate::engine::docker::DockerEngine;
 use crate::engine::stock::Stock;
 use crate::event::Event;
-use crate::history;
 use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
@@ -405,15 +405,11 @@ pub async fn carry_out(
     let existing = &task.observed.containers;
     let running = operation::begin(session, instance, task.command, task.plan, existing)?;
     let outcome = work(session, instance, engine, task, running.journal.as_ref()).await;
-    let ignored = task.ignored.iter().map(|passed| history::Ignored {
-        check: passed.id.clone(),
-        reason: passed.reason.clone(),
-    });
-    let ignored: Vec<history::Ignored> = ignored.collect();
-    running.finish(session, task.applies, &ignored, outcome)
+    running.finish(session, task.applies, task.ignored, outcome)
 }
 
-async fn work(
+/// Carries a plan out under the eyes of the operator, as a part of an operation.
+pub(super) async fn work(
     session: &Session,
     instance: &Instance,
     engine: &impl Engine,
@@ -537,45 +533,6 @@ pub fn may_pull(
         ))
         .state("nothing was changed")
         .fix("load it with `docker load`, or allow it with `--pull missing`"))
-}
-
-/// Looks for newer images under the same names, before it is known what follows from them. Images
-/// that have come are used by the next plan, so that nothing is left to clear up.
-///
-/// # Errors
-/// An image cannot be pulled, or the operator stops the work.
-pub async fn pull_newer(
-    session: &Session,
-    instance: &Instance,
-    engine: &impl Engine,
-    plan: &Plan,
-    observed: &Observed,
-) -> Result<(), CommandError> {
-    let task = Task::new("pull", plan, observed);
-    let outcome = work(session, instance, engine, task, None).await;
-    // Until the next work begins, Ctrl-C ends the command at once again.
-    session.works.store(false, Ordering::Relaxed);
-    outcome
-}
-
-/// Refuses to start what was never created.
-///
-/// # Errors
-/// A service has no container.
-pub fn have_containers(observed: &Observed, services: &[&str]) -> Result<(), CommandError> {
-    let missing = services
-        .iter()
-        .find(|service| observed.container(service).is_none());
-    match missing {
-        None => Ok(()),
-        Some(service) => Err(CommandError::new(
-            "NO_CONTAINER",
-            exit::FAILED,
-            format!("`{service}` has no container yet"),
-        )
-        .state("nothing was changed")
-        .command("toolkit up")),
-    }
 }
 
 /// Says how a command ended.

@@ -2,19 +2,27 @@
 //! was applied, and the history when it is over.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
-use super::instance::Instance;
+use super::instance::{self, Instance, Task};
 use super::{Session, error::CommandError, exit, state_folder, unfinished};
 use crate::applied::{self, Applied, AppliedError};
+use crate::check;
+use crate::engine::Engine;
+use crate::engine::stock::Stock;
 use crate::history::{self, Change, HistoryError, Ignored, Record, Step, Who};
 use crate::host;
 use crate::journal::{self, Existing, Held, Journal, Operation, Outcome, Unfinished};
-use crate::observed::Container;
+use crate::observed::{Container, Observed};
 use crate::plan::Plan;
 use crate::settings::assignments::Dialect;
 use crate::settings::disclosure::{self, Masker};
 use crate::settings::{RC_FILE, VARIABLES_FILE};
 use crate::ui;
+
+/// A test aid of debug builds: the process is killed as soon as its journal holds so many records.
+#[cfg(debug_assertions)]
+const DIE_AT_RECORD: &str = "TOOLKIT_DIE_AT_RECORD";
 
 /// How much of the deployment an operation makes true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +66,12 @@ pub fn begin(
         container: found.name.clone(),
         running: found.state.may_run(),
     });
-    let steps = plan.steps.iter().map(|step| Step {
-        title: step.action.to_string(),
-        cause: step.cause.clone(),
-    });
-    let steps: Vec<Step> = steps.collect();
+    let steps = steps_of(plan);
     let operation = Operation {
         id: journal::new_id()?,
         command: command.to_owned(),
         request: unfinished::request(session, &instance.root)?,
-        steps: steps.iter().map(|step| step.title.clone()).collect(),
+        steps: titles(&steps),
         before: before.collect(),
         started: host::stamp(host::now()),
         follows: None,
@@ -83,7 +87,12 @@ pub fn begin(
     let (journal, changes) = match is_needed {
         true => {
             let changes = changes(&state, &instance.root)?;
-            (Some(Journal::begin(&state, &operation)?), changes)
+            let journal = Journal::begin(&state, &operation)?;
+            #[cfg(debug_assertions)]
+            if let Some(text) = super::environment(DIE_AT_RECORD) {
+                journal.die_at(text.parse().unwrap_or_default());
+            }
+            (Some(journal), changes)
         }
         false => (None, Vec::new()),
     };
@@ -99,6 +108,18 @@ pub fn begin(
         begun: host::now(),
         intended,
     })
+}
+
+fn steps_of(plan: &Plan) -> Vec<Step> {
+    let steps = plan.steps.iter().map(|step| Step {
+        title: step.action.to_string(),
+        cause: step.cause.clone(),
+    });
+    steps.collect()
+}
+
+fn titles(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| step.title.clone()).collect()
 }
 
 /// The anonymous volumes of the containers there are, and those left behind of others.
@@ -122,6 +143,19 @@ fn held(left_behind: Vec<Held>, existing: &[Container]) -> Vec<Held> {
 }
 
 impl Running {
+    /// Adds the steps of a plan that could only be made after what is done so far. They come next.
+    ///
+    /// # Errors
+    /// The journal cannot be written; nothing more may be changed then.
+    pub fn extend(&mut self, plan: &Plan) -> Result<(), CommandError> {
+        let steps = steps_of(plan);
+        if let Some(journal) = &mut self.journal {
+            journal.extend(&titles(&steps))?;
+        }
+        self.steps.extend(steps);
+        Ok(())
+    }
+
     /// Ends an operation: keeps what was applied, writes the history, which is left alone where
     /// nothing was to do and nothing went wrong, and closes the journal.
     ///
@@ -131,7 +165,7 @@ impl Running {
         self,
         session: &Session,
         applies: Applies,
-        ignored: &[Ignored],
+        ignored: &[check::Ignored],
         result: Result<(), CommandError>,
     ) -> Result<(), CommandError> {
         let error = result.as_ref().err();
@@ -147,14 +181,10 @@ impl Running {
         mut self,
         session: &Session,
         applies: Applies,
-        ignored: &[Ignored],
+        ignored: &[check::Ignored],
         error: Option<&CommandError>,
     ) -> Result<(), CommandError> {
-        let outcome = match error.map(|error| error.failure.exit_code) {
-            None => Outcome::Done,
-            Some(130 | 143) => Outcome::Interrupted,
-            Some(_) => Outcome::Failed,
-        };
+        let outcome = outcome(error);
         let is_quiet = self.journal.is_none() && error.is_none();
         // What cannot be kept is an error, but the operation is over: what comes after is written
         // all the same, or each later command would take it for one that was killed.
@@ -163,8 +193,12 @@ impl Running {
         let written = if is_quiet {
             Ok(())
         } else {
-            let mut record = self.record(session, outcome, error);
-            record.ignored = ignored.to_vec();
+            let mut record = self.record(session, error);
+            let ignored = ignored.iter().map(|passed| Ignored {
+                check: passed.id.clone(),
+                reason: passed.reason.clone(),
+            });
+            record.ignored = ignored.collect();
             history::record(&self.state, &record).map_err(CommandError::from)
         };
         // Last, so that whatever a crash leaves undone before is found.
@@ -188,35 +222,125 @@ impl Running {
         Ok(())
     }
 
-    fn record(&self, session: &Session, outcome: Outcome, error: Option<&CommandError>) -> Record {
-        let failure = error.map(|error| &error.failure);
+    fn record(&self, session: &Session, error: Option<&CommandError>) -> Record {
         let done = match &self.journal {
             Some(_) => journal::unfinished(&self.state).ok().flatten(),
             None => None,
         };
-        let elapsed = host::now() - self.begun;
         Record {
             id: self.operation.id.clone(),
             command: self.operation.command.clone(),
-            command_line: session.command_line(),
-            by: who(),
             started: self.operation.started.clone(),
-            duration_ms: u64::try_from(elapsed.whole_milliseconds()).ok(),
             steps: self.steps.clone(),
             done: done.map_or(0, |found| found.done.len()),
             changes: self.changes.clone(),
-            result: match outcome {
-                Outcome::Done | Outcome::RolledBack => "done",
-                Outcome::Failed => "failed",
-                Outcome::Interrupted => "interrupted",
-            }
-            .to_owned(),
-            error: failure.map(|failure| format!("{}: {}", failure.id, failure.message)),
-            exit_code: Some(failure.map_or(exit::DONE, |failure| failure.exit_code)),
-            toolkit: env!("CARGO_PKG_VERSION").to_owned(),
-            ..Record::default()
+            ..ended(session, self.begun, error)
         }
     }
+}
+
+fn outcome(error: Option<&CommandError>) -> Outcome {
+    match error.map(|error| error.failure.exit_code) {
+        None => Outcome::Done,
+        Some(130 | 143) => Outcome::Interrupted,
+        Some(_) => Outcome::Failed,
+    }
+}
+
+/// A record of what this run has just ended, with what does not depend on what it was: who, how long,
+/// and how it ended.
+pub(super) fn ended(
+    session: &Session,
+    begun: time::OffsetDateTime,
+    error: Option<&CommandError>,
+) -> Record {
+    let failure = error.map(|error| &error.failure);
+    let elapsed = host::now() - begun;
+    Record {
+        command_line: session.command_line(),
+        by: who(),
+        started: host::stamp(begun),
+        duration_ms: u64::try_from(elapsed.whole_milliseconds()).ok(),
+        result: match outcome(error) {
+            Outcome::Done | Outcome::RolledBack => "done",
+            Outcome::Failed => "failed",
+            Outcome::Interrupted => "interrupted",
+        }
+        .to_owned(),
+        error: failure.map(|failure| format!("{}: {}", failure.id, failure.message)),
+        exit_code: Some(failure.map_or(exit::DONE, |failure| failure.exit_code)),
+        toolkit: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Record::default()
+    }
+}
+
+/// Begins an operation by looking for newer images under the same names: only then it is known what
+/// follows from them. Gives the operation with what is there now.
+///
+/// # Errors
+/// An image cannot be pulled, or the operator stops the work; the operation has then ended.
+pub async fn pull_newer(
+    session: &Session,
+    instance: &Instance,
+    engine: &impl Stock,
+    task: Task<'_>,
+) -> Result<(Running, Observed), CommandError> {
+    let existing = &task.observed.containers;
+    let running = begin(session, instance, task.command, task.plan, existing)?;
+    let journal = running.journal.as_ref();
+    let outcome = instance::work(session, instance, engine, task, journal).await;
+    // Until the next work begins, Ctrl-C ends the command at once again.
+    session.works.store(false, Ordering::Relaxed);
+    let observed = match outcome {
+        Ok(()) => instance::observe(engine, instance).await,
+        Err(error) => Err(error),
+    };
+    let error = match observed {
+        Ok(observed) => return Ok((running, observed)),
+        Err(error) => error,
+    };
+    let ended = running.finish(session, task.applies, task.ignored, Err(error.clone()));
+    Err(ended.err().unwrap_or(error))
+}
+
+/// Carries out a plan of transfers alone. Images that have come are used by the next plan, so that
+/// nothing is left to clear up, and nothing is journalled.
+///
+/// # Errors
+/// An image cannot be had, or the operator stops the work.
+pub async fn transfer(
+    session: &Session,
+    instance: &Instance,
+    engine: &impl Engine,
+    plan: &Plan,
+    observed: &Observed,
+) -> Result<(), CommandError> {
+    let task = Task::new("pull", plan, observed);
+    let outcome = instance::work(session, instance, engine, task, None).await;
+    // Until the next work begins, Ctrl-C ends the command at once again.
+    session.works.store(false, Ordering::Relaxed);
+    outcome
+}
+
+/// Carries a plan out as the rest of an operation that has begun.
+///
+/// # Errors
+/// As for [`instance::carry_out`].
+pub async fn carry_on(
+    session: &Session,
+    instance: &Instance,
+    engine: &impl Engine,
+    task: Task<'_>,
+    mut running: Running,
+) -> Result<(), CommandError> {
+    let outcome = match running.extend(task.plan) {
+        Ok(()) => {
+            let journal = running.journal.as_ref();
+            instance::work(session, instance, engine, task, journal).await
+        }
+        Err(error) => Err(error),
+    };
+    running.finish(session, task.applies, task.ignored, outcome)
 }
 
 /// Keeps in the history that an operation was found which its run did not end; once.
@@ -244,11 +368,10 @@ pub(super) fn record_killed(
         title: title.clone(),
         cause: String::new(),
     });
-    let arguments = unfinished::requested(&operation.request).unwrap_or_default();
     let record = Record {
         id: operation.id.clone(),
         command: operation.command.clone(),
-        command_line: arguments.0.join(" "),
+        command_line: unfinished::typed(&operation.request),
         by: Who {
             user: String::new(),
             sudo_user: None,
@@ -264,7 +387,9 @@ pub(super) fn record_killed(
     Ok(history::record(&state, &record)?)
 }
 
-fn who() -> Who {
+/// Who runs this program.
+#[must_use]
+pub fn who() -> Who {
     Who {
         user: host::identity::user(),
         sudo_user: super::environment("SUDO_USER").filter(|name| !name.is_empty()),

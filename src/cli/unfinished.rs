@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Session, error::CommandError, exit, instance, operation, state_folder};
-use crate::host;
-use crate::journal::{self, JournalError, Unfinished};
+use crate::host::{self, lock};
+use crate::journal::{self, JournalError, Operation, Unfinished};
 use crate::settings::disclosure;
 use crate::ui::words;
 
@@ -40,6 +40,39 @@ pub fn unfinished_gate(
     ));
     operation::record_killed(session, root, &found)?;
     Ok(Some(found))
+}
+
+/// Tells of an operation that is going on or did not end, for a command that only looks: a warning
+/// on stderr, and one of the answer.
+pub fn mention(session: &Session, root: &Path, warnings: &mut Vec<String>) {
+    let state = state_folder(root);
+    let found = match journal::unfinished(&state) {
+        Ok(None) => return,
+        Ok(Some(found)) => found,
+        Err(error) => {
+            warn(session, warnings, error.to_string());
+            return;
+        }
+    };
+    let Operation {
+        command, started, ..
+    } = &found.operation;
+    let text = match lock::holder(&state) {
+        Some(owner) => format!(
+            "`toolkit {command}` (pid {}) is going on since {started}: what is shown may change",
+            owner.process
+        ),
+        None => format!(
+            "an earlier `toolkit {command}` of {started} did not end ({}): `toolkit resume` goes on with it, `toolkit rollback` takes it back",
+            progress(&found)
+        ),
+    };
+    warn(session, warnings, text);
+}
+
+fn warn(session: &Session, warnings: &mut Vec<String>, text: String) {
+    session.ui.warn(&text);
+    warnings.push(text);
 }
 
 /// Refuses to go on with an operation of another engine.
@@ -132,10 +165,20 @@ pub(super) fn request(session: &Session, root: &Path) -> Result<Value, CommandEr
     let endpoint = instance::endpoint(session, root)?;
     let shown = session.shown_arguments();
     Ok(json!({
+        "typed": shown,
         "arguments": session.again.get().unwrap_or(&shown),
         "folder": session.current_folder,
         "endpoint": disclosure::without_passwords(&endpoint),
     }))
+}
+
+/// The command line of a request as it was typed. An older program wrote only what does the same
+/// again.
+pub(super) fn typed(request: &Value) -> String {
+    let words = request.get("typed").or_else(|| request.get("arguments"));
+    let words = words.and_then(Value::as_array).into_iter().flatten();
+    let words: Vec<&str> = words.filter_map(Value::as_str).collect();
+    words.join(" ")
 }
 
 /// The arguments and the folder of a request.

@@ -75,6 +75,8 @@ pub enum Outcome {
 pub(super) enum Record {
     /// The operation begins.
     Begin { format: u64, operation: Operation },
+    /// Further steps, which could only be planned after those so far.
+    Extend { steps: Vec<String>, at: String },
     /// A step is about to change something.
     Intent { step: usize, at: String },
     /// A step is done.

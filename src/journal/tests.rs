@@ -44,6 +44,24 @@ fn an_operation_is_unfinished_until_it_is_closed() {
 }
 
 #[test]
+fn steps_that_are_planned_later_are_counted_after_those_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path();
+    let mut journal = Journal::begin(state, &operation("up")).unwrap();
+    journal.intent(0).unwrap();
+    journal.done(0).unwrap();
+    journal
+        .extend(&["stop `b`".to_owned(), "start `b`".to_owned()])
+        .unwrap();
+    journal.intent(0).unwrap();
+    journal.done(0).unwrap();
+    journal.intent(1).unwrap();
+    let found = unfinished(state).unwrap().unwrap();
+    assert_eq!(found.operation.steps[2..], ["stop `b`", "start `b`"]);
+    assert_eq!((found.begun, found.done), (vec![3], vec![0, 2]));
+}
+
+#[test]
 fn one_that_takes_over_inherits_what_stood_before() {
     let folder = tempfile::tempdir().unwrap();
     let first = operation("down");
@@ -141,10 +159,10 @@ fn a_torn_record_counts_as_not_written() {
 fn a_journal_of_tomorrow_and_a_damaged_one_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    std::fs::write(&path, "{\"record\":\"commence\",\"format\":2}\n").unwrap();
+    std::fs::write(&path, "{\"record\":\"commence\",\"format\":3}\n").unwrap();
     let error = unfinished(folder.path()).unwrap_err();
     assert!(
-        matches!(error, JournalError::Newer { found: 2, .. }),
+        matches!(error, JournalError::Newer { found: 3, .. }),
         "{error}"
     );
     let first = Record::Begin {

@@ -12,13 +12,13 @@ use super::instance::Instance;
 use super::raw;
 
 /// A socket in front of the engine's that counts the requests.
-struct Counter {
+pub struct Counter {
     socket: PathBuf,
     requests: Arc<AtomicUsize>,
 }
 
 impl Counter {
-    fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         let socket = folder.join("counted.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -42,7 +42,7 @@ impl Counter {
     }
 
     /// How many requests a command sends.
-    fn of(&self, instance: &Instance, arguments: &[&str]) -> usize {
+    pub fn of(&self, instance: &Instance, arguments: &[&str]) -> usize {
         let before = self.requests.load(Ordering::SeqCst);
         let endpoint = format!("unix://{}", self.socket.display());
         let output = instance

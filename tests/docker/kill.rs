@@ -1,47 +1,134 @@
-//! Killed at every record of its journal, an `up`, `down` or `restart` leaves what the next `up`
-//! makes equal to an undisturbed run; and what is not ours stays as it is.
+//! Killed right after every record of its journal, an `up`, `down` or `restart` leaves what the next
+//! `up` makes equal to an undisturbed run; and what is not ours stays as it is.
+//!
+//! Each record is met exactly: a debug build kills itself when its journal holds as many as
+//! `TOOLKIT_DIE_AT_RECORD` says. The walks go over two small services that need every kind of step
+//! but those of mongo and of the bundled images; a few points of the whole deployment come on top.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use toolkit::bundled;
+use toolkit::engine::Engine;
+use toolkit::journal;
 use toolkit::labels;
 
-use super::instance::{Instance, signal};
+use super::instance::Instance;
 use super::raw;
+use super::raw::Removed;
 
-/// How many records the journal of the running operation holds.
-fn records(journal: &Path) -> usize {
-    let text = std::fs::read(journal).unwrap_or_default();
-    text.iter().filter(|byte| **byte == b'\n').count()
+/// Number of the signal that nobody can handle.
+const KILL: i32 = 9;
+
+/// Runs a command that is killed as soon as its journal holds so many records; `None` when it came to
+/// its end before.
+pub fn killed(instance: &Instance, command: &str, record: usize) -> Option<usize> {
+    killed_with(instance, &[command], record)
 }
 
-/// Runs a command and kills it once its journal holds so many records; gives the number that it
-/// holds then, `None` when the command ended before.
-pub fn killed(instance: &Instance, command: &str, wanted: usize) -> Option<usize> {
+/// As [`killed`], for a command with arguments.
+pub fn killed_with(instance: &Instance, arguments: &[&str], record: usize) -> Option<usize> {
     instance.note_volumes();
-    let journal = instance.sandbox.root().join(".toolkit/journal");
-    let mut child = instance
+    let output = instance
         .sandbox
-        .command(&[command, "--progress", "none"])
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
+        .command(&[arguments, &["--progress", "none"]].concat())
+        .env("TOOLKIT_DIE_AT_RECORD", record.to_string())
+        .output()
         .unwrap();
-    while records(&journal) < wanted {
-        if child.try_wait().unwrap().is_some() {
-            return None;
-        }
-        std::thread::yield_now();
+    let is_killed = output.status.signal() == Some(KILL);
+    if !is_killed {
+        instance.sandbox.ran(&output).succeeded();
     }
-    signal(child.id(), "KILL");
-    child.wait().unwrap();
-    // The journal of an operation that ends in order is closed, and then moves away.
-    let text = std::fs::read_to_string(&journal).unwrap_or_default();
-    let is_closed = text.contains(r#"{"record":"close""#);
-    Some(records(&journal)).filter(|found| *found > 0 && !is_closed)
+    is_killed.then_some(record)
+}
+
+const OVERRIDE: &str = "config/docker-compose.override.yml";
+
+/// Two services on the image of the bundled redis, with a folder, a volume, two networks and a wait
+/// between them. Nothing needs the others, which are off.
+const SMALL: &str = r#"
+services:
+  sharelatex: {profiles: [aside]}
+  mongo: {profiles: [aside]}
+  redis:
+    environment: {COLOUR: FIRST}
+    healthcheck: {test: [CMD, /toolkit, serve, redis, --check], interval: 200ms, retries: 100}
+  second:
+    image: IMAGE
+    command: [redis-server, --dir, /tmp]
+    depends_on: {redis: {condition: service_healthy, restart: true}}
+    healthcheck: {disable: true}
+    volumes: [kept:/kept]
+    networks: [default, back]
+networks: {back: {internal: true}}
+volumes: {kept: }
+"#;
+
+/// An instance of two small services.
+pub struct Small {
+    // Goes first: it uses what is removed with the other.
+    pub instance: Instance,
+    _ground: [Removed; 2],
+}
+
+impl Small {
+    pub fn new() -> Option<Self> {
+        let instance = Instance::new(&[])?;
+        let project = &instance.project;
+        let ground = [
+            format!("/networks/{project}_back"),
+            format!("/volumes/{project}_kept"),
+        ];
+        let small = Self {
+            instance,
+            _ground: ground.map(Removed),
+        };
+        small.paint("blue");
+        Some(small)
+    }
+
+    /// Changes a setting of one of them.
+    pub fn paint(&self, colour: &str) {
+        let image = format!("toolkit-bundled/redis:{}", bundled::TAG);
+        self.define(colour, &image);
+    }
+
+    /// Changes a setting of the one, and the image of the other.
+    pub fn define(&self, colour: &str, image: &str) {
+        let text = SMALL.replace("IMAGE", image).replace("FIRST", colour);
+        self.instance.sandbox.write(OVERRIDE, &text);
+    }
+
+    /// Takes everything away, as if there had never been an `up`.
+    fn wipe(&self) {
+        wipe(&self.instance, &["_default", "_back"], &["redis"]);
+        let path = format!("/volumes/{}_kept", self.instance.project);
+        let (status, _) = raw::request(&raw::socket(), "DELETE", &path, b"");
+        assert!(matches!(status, 204 | 404), "{status}");
+    }
+}
+
+/// Removes containers, networks and the folders of data with these names, and the state.
+fn wipe(instance: &Instance, networks: &[&str], folders: &[&str]) {
+    instance.note_volumes();
+    for container in instance.containers() {
+        let path = format!("/containers/{}?force=true", container.id);
+        raw::order("DELETE", &path, "");
+    }
+    for network in networks {
+        let path = format!("/networks/{}{network}", instance.project);
+        let (status, _) = raw::request(&raw::socket(), "DELETE", &path, b"");
+        assert!(matches!(status, 204 | 404), "{status}");
+    }
+    let root = instance.sandbox.root();
+    let folders = folders.iter().map(|name| root.join("data").join(name));
+    for folder in folders.chain([root.join(".toolkit")]) {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+    }
 }
 
 /// What counts of the containers and networks of a project: everything but what a new container or
@@ -61,26 +148,13 @@ fn essence(instance: &Instance) -> BTreeMap<String, Value> {
         });
         (format!("container {}", found.name), seen)
     });
-    let name = format!("{}_default", instance.project);
-    let filters = json!({ "name": [name] }).to_string();
-    let path = format!("/networks?filters={}", encoded(&filters));
-    let (status, answer) = raw::request(&raw::socket(), "GET", &path, b"");
-    assert_eq!(status, 200);
-    let networks: Vec<Value> = serde_json::from_slice(&answer).unwrap();
     let mut all: BTreeMap<String, Value> = containers.collect();
-    all.insert("networks".to_owned(), json!(networks.len()));
+    for name in ["default", "back"] {
+        let name = format!("{}_{name}", instance.project);
+        let found = instance.runtime.block_on(instance.engine.networks(&name));
+        all.insert(format!("network {name}"), json!(found.unwrap().len()));
+    }
     all
-}
-
-/// A text as part of a URL.
-fn encoded(text: &str) -> String {
-    let bytes = text.bytes();
-    bytes
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }
 
 /// Everything beside the instance that nobody may touch: a container that runs, one that does not,
@@ -188,72 +262,177 @@ impl Drop for Witness {
     }
 }
 
-/// Kills a command at every record of its journal, from the same beginning each time, and compares
-/// what the next `up` makes of it.
-fn kill_everywhere(command: &str, prepare: &[&str], least: usize) -> usize {
-    let Some(instance) = Instance::new(&[]) else {
-        return 0;
-    };
-    instance.run(&["up"]).succeeded();
-    let expected = essence(&instance);
-    let witness = Witness::new(&instance);
-    let mut wanted = 1;
-    let mut kills = 0;
-    loop {
-        instance.run(prepare).succeeded();
-        let Some(found) = killed(&instance, command, wanted) else {
-            break;
-        };
-        kills += 1;
-        wanted = found + 1;
-        let refused = instance.run(&["stop"]).ended_with(15);
-        assert!(
-            refused.stderr.starts_with("error[UNFINISHED_OPERATION]"),
-            "{}",
-            refused.stderr
+/// How an instance is brought to its beginning before each kill; it is told the number of the round.
+type Prepare<'a> = &'a dyn Fn(usize);
+
+/// Kills a command at every record of its journal, and compares what the next `up` makes of it with
+/// what stood after an undisturbed one, of which there may be several in turn. Gives the number of
+/// records.
+fn walk(
+    instance: &Instance,
+    witness: &Witness,
+    command: &str,
+    expected: &[BTreeMap<String, Value>],
+    prepare: Prepare<'_>,
+) -> usize {
+    let state = instance.sandbox.root().join(".toolkit");
+    for record in 1.. {
+        prepare(record);
+        let expected = &expected[(record - 1) % expected.len()];
+        if killed(instance, command, record).is_none() {
+            instance.run(&["up"]).succeeded();
+            assert_eq!(essence(instance), *expected);
+            return record - 1;
+        }
+        let is_closed = std::fs::read_to_string(state.join("journal"))
+            .unwrap()
+            .contains(r#"{"record":"close""#);
+        let unfinished = journal::unfinished(&state).unwrap();
+        assert_eq!(unfinished.is_none(), is_closed, "record {record}");
+        mend(
+            instance,
+            witness,
+            expected,
+            &format!("`{command}` killed at record {record}"),
         );
-        instance.run(&["up"]).succeeded();
-        assert_eq!(essence(&instance), expected, "killed behind record {found}");
-        assert_eq!(instance.planned(), 0, "killed behind record {found}");
-        witness.check();
+        // What is equal needs no plan; asked at every other record, as each run takes its time.
+        if record % 2 == 0 {
+            assert_eq!(instance.planned(), 0, "record {record}");
+        }
     }
-    assert!(kills >= least, "`{command}` was killed {kills} times only");
+    unreachable!("a journal has an end")
+}
+
+/// The next `up` makes of what stands what an undisturbed one makes of nothing.
+fn mend(instance: &Instance, witness: &Witness, expected: &BTreeMap<String, Value>, when: &str) {
     instance.run(&["up"]).succeeded();
-    assert_eq!(essence(&instance), expected);
-    kills
+    assert_eq!(essence(instance), *expected, "{when}");
+    witness.check();
+}
+
+/// Whether the program can be killed at a record; a release build cannot.
+fn is_mortal() -> bool {
+    cfg!(debug_assertions)
 }
 
 #[test]
 fn an_up_that_is_killed_at_any_record_is_finished_by_the_next() {
-    let kills = kill_everywhere("up", &["down"], 6);
-    println!("killed {kills} times");
+    let Some(small) = Small::new().filter(|_| is_mortal()) else {
+        return;
+    };
+    let instance = &small.instance;
+    instance.run(&["up"]).succeeded();
+    let expected = [essence(instance)];
+    let witness = Witness::new(instance);
+    let records = walk(instance, &witness, "up", &expected, &|_| small.wipe());
+    // A folder, two networks, a volume, two containers made and started, a wait.
+    assert_eq!(records, 2 + 2 * 9);
 }
 
 #[test]
-fn a_down_that_is_killed_at_any_record_is_mended_by_an_up() {
-    let kills = kill_everywhere("down", &["up"], 4);
-    println!("killed {kills} times");
+fn a_changed_up_that_is_killed_at_any_record_is_finished_by_the_next() {
+    let Some(small) = Small::new().filter(|_| is_mortal()) else {
+        return;
+    };
+    let instance = &small.instance;
+    let colours = ["red", "blue"];
+    let expected = colours.map(|colour| {
+        small.paint(colour);
+        instance.run(&["up"]).succeeded();
+        essence(instance)
+    });
+    let witness = Witness::new(instance);
+    let prepare = |round: usize| small.paint(colours[(round - 1) % 2]);
+    let records = walk(instance, &witness, "up", &expected, &prepare);
+    // One stops, the other is made anew, is waited for, and the first starts again.
+    assert_eq!(records, 2 + 2 * 7);
 }
 
 #[test]
-fn a_restart_that_is_killed_at_any_record_is_mended_by_an_up() {
-    let kills = kill_everywhere("restart", &["up"], 4);
-    println!("killed {kills} times");
+fn a_down_or_restart_that_is_killed_at_any_record_is_mended_by_an_up() {
+    let Some(small) = Small::new().filter(|_| is_mortal()) else {
+        return;
+    };
+    let instance = &small.instance;
+    instance.run(&["up"]).succeeded();
+    let expected = [essence(instance)];
+    let witness = Witness::new(instance);
+    let nothing = |_| {};
+    let records = walk(instance, &witness, "down", &expected, &nothing);
+    assert_eq!(records, 2 + 2 * 6, "two containers, two networks");
+    let records = walk(instance, &witness, "restart", &expected, &nothing);
+    assert_eq!(records, 2 + 2 * 5, "two containers and a wait");
+}
+
+/// The whole deployment has what the small one lacks: a replica set that is initiated, ports, probes.
+#[test]
+fn an_up_of_everything_that_is_killed_is_finished_by_the_next() {
+    let Some(instance) = Instance::new(&[]).filter(|_| is_mortal()) else {
+        return;
+    };
+    instance.run(&["up"]).succeeded();
+    let expected = essence(&instance);
+    let witness = Witness::new(&instance);
+    let text = instance.sandbox.read(".toolkit/journal.last");
+    let records: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let steps = &records[0]["operation"]["steps"];
+    let steps: Vec<&str> = steps
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step.as_str().unwrap())
+        .collect();
+    let of = |title: &str| {
+        steps
+            .iter()
+            .position(|step| step.starts_with(title))
+            .unwrap()
+    };
+    let begun = |title: &str| {
+        let step = of(title);
+        let is_it = |found: &Value| found["record"] == "intent" && found["step"] == step;
+        records.iter().position(is_it).unwrap() + 1
+    };
+    for record in [
+        begun("initiate replica set"),
+        begun("start container"),
+        records.len() - 1,
+    ] {
+        wipe(&instance, &["_default"], &["mongo", "redis", "overleaf"]);
+        assert!(killed(&instance, "up", record).is_some());
+        mend(
+            &instance,
+            &witness,
+            &expected,
+            &format!("killed at record {record}"),
+        );
+    }
 }
 
 #[test]
 fn a_killed_run_is_resumed_or_rolled_back() {
-    let Some(instance) = Instance::new(&[]) else {
+    let Some(small) = Small::new().filter(|_| is_mortal()) else {
         return;
     };
-    assert!(killed(&instance, "up", 5).is_some());
+    let instance = &small.instance;
+    assert!(killed(instance, "up", 13).is_some());
+    assert_ne!(instance.ids(), []);
+    let refused = instance.run(&["stop"]).ended_with(15);
+    assert!(
+        refused.stderr.starts_with("error[UNFINISHED_OPERATION]"),
+        "{}",
+        refused.stderr
+    );
     instance.run(&["rollback"]).succeeded();
     assert_eq!(instance.ids(), [], "nothing stood before");
-    assert!(killed(&instance, "up", 9).is_some());
+    assert!(killed(instance, "up", 9).is_some());
     instance.run(&["resume"]).succeeded();
     assert_eq!(instance.planned(), 0);
-    let before = essence(&instance);
-    assert!(killed(&instance, "down", 5).is_some());
+    let before = essence(instance);
+    assert!(killed(instance, "down", 5).is_some());
     instance.run(&["rollback"]).succeeded();
-    assert_eq!(essence(&instance), before);
+    assert_eq!(essence(instance), before);
 }

@@ -155,7 +155,7 @@ fn a_broken_history_gets_no_record_twice() {
 fn a_journal_that_cannot_be_read_stops_what_changes_things() {
     let sandbox = sandbox();
     for (text, id) in [
-        ("{\"record\":\"begin\",\"format\":2}\n", "JOURNAL_FORMAT"),
+        ("{\"record\":\"begin\",\"format\":3}\n", "JOURNAL_FORMAT"),
         ("nonsense\n", "JOURNAL_DAMAGED"),
     ] {
         sandbox.write(".toolkit/journal", text);

@@ -61,6 +61,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     // Its own steps move the world, so that after a kill the plan would not hold any more.
     let _ = session.again.set(repeated(session, &request, args.detach));
     let wish = Wish {
+        command: "apply",
         awaits: !args.detach,
         request,
     };

@@ -1,6 +1,8 @@
 //! `toolkit drift`: what is not as it was configured and applied.
 
-use super::super::{Session, error::CommandError, exit, instance, operation, state_folder};
+use super::super::{
+    Session, error::CommandError, exit, instance, operation, state_folder, unfinished,
+};
 use crate::applied;
 use crate::drift::{self, Comparison};
 use crate::host;
@@ -23,7 +25,8 @@ pub struct Args {}
 /// # Errors
 /// The configuration cannot be used, a file cannot be read, or the engine cannot be asked.
 pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let instance = instance::load(session)?;
+    let mut instance = instance::load(session)?;
+    unfinished::mention(session, &instance.root, &mut instance.warnings);
     let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let state = state_folder(&instance.root);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::{Session, definitions, error::CommandError, exit, instance, preflight};
+use super::super::{
+    Session, definitions, error::CommandError, exit, instance, preflight, unfinished,
+};
 use super::up::Scope;
 use crate::check::row::Operation;
 use crate::host;
@@ -35,7 +37,8 @@ pub struct Args {
 /// The configuration cannot be used, the engine cannot be asked, something stands in the way, or
 /// the file cannot be written.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let instance = instance::load(session)?;
+    let mut instance = instance::load(session)?;
+    unfinished::mention(session, &instance.root, &mut instance.warnings);
     let deployment = &instance.deployment;
     let request = args.scope.request(&instance)?;
     definitions::say_not_applied(session, &instance);

@@ -72,6 +72,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         new_instance(args, session, &root, &engine).await?
     };
     let wish = up::Wish {
+        command: "quickstart",
         awaits: true,
         request: UpRequest::default(),
     };

@@ -2,7 +2,7 @@
 
 use super::super::instance::{Task, Then};
 use super::super::unfinished::unfinished_gate;
-use super::super::{Session, error::CommandError, exit, instance, preflight};
+use super::super::{Session, error::CommandError, exit, instance, preflight, target};
 use crate::check::row::Operation;
 use crate::observe;
 use crate::plan;
@@ -30,7 +30,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
-    instance::have_containers(&observed, &services)?;
+    target::have_containers(&observed, &services)?;
     let ignored = preflight::gate(
         session,
         &instance,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::files::Texts;
 use super::super::instance::{Instance, Task, Then};
-use super::super::operation::Applies;
+use super::super::operation::{self, Applies};
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, definitions, error::CommandError, exit, files, instance, preflight};
 use crate::check::row::Operation;
@@ -104,6 +104,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let request = args.scope.request(&instance)?;
     let engine = instance::engine(session, &root).await?;
     let wish = Wish {
+        command: "up",
         awaits: args.wait || !args.detach,
         request,
     };
@@ -114,6 +115,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
 /// What an `up` is asked for.
 #[derive(Debug, Clone)]
 pub struct Wish {
+    /// The command that wishes it, for the journal and the history.
+    pub command: &'static str,
     /// Whether it waits until every service answers.
     pub awaits: bool,
     /// What it is about.
@@ -149,24 +152,35 @@ pub async fn converge_from(
     let deployment = &instance.deployment;
     let request = &wish.request;
     definitions::say_not_applied(session, instance);
-    let ignored = preflight::gate(
-        session,
-        instance,
-        engine,
-        &observed,
-        Operation::Up,
-        Some(request),
-    )
-    .await?;
-    instance::may_pull(deployment, &observed, request)?;
     let refresh = plan::pull::refresh(deployment, &observed, request);
-    if !session.dry_run && !refresh.is_empty() {
-        instance::pull_newer(session, instance, engine, &refresh, &observed).await?;
-        observed = instance::observe(engine, instance).await?;
-    }
+    let mut shortcomings = instance::shortcomings(deployment, &observed, request);
     let mut plan = plan::up(deployment, &observed, request);
+    let is_idle = plan.is_empty() && refresh.is_empty() && shortcomings.is_empty();
+    // Neither what cannot be carried out nor a network that cannot be made anew is a step of a plan.
+    let is_all_told =
+        observed.refused.is_empty() && observed.differing_networks(&deployment.project).is_empty();
+    let ignored = if is_idle && is_all_told {
+        // Nothing is about to change, so that nothing can stand in the way.
+        preflight::ours(instance, &observed)?;
+        Vec::new()
+    } else {
+        let (up, about) = (Operation::Up, Some(request));
+        preflight::gate(session, instance, engine, &observed, up, about).await?
+    };
+    instance::may_pull(deployment, &observed, request)?;
+    let mut begun = None;
+    if !session.dry_run && !refresh.is_empty() {
+        let task = Task {
+            ignored: &ignored,
+            ..Task::new(wish.command, &refresh, &observed)
+        };
+        let running;
+        (running, observed) = operation::pull_newer(session, instance, engine, task).await?;
+        begun = Some(running);
+        plan = plan::up(deployment, &observed, request);
+        shortcomings = instance::shortcomings(deployment, &observed, request);
+    }
     let chosen = plan::chosen(deployment, request);
-    let shortcomings = instance::shortcomings(deployment, &observed, request);
     if session.dry_run {
         plan.put_before(refresh);
         instance::show_plan(session, instance, &plan, &shortcomings);
@@ -184,7 +198,7 @@ pub async fn converge_from(
     };
     let is_whole = request.services.is_empty() && !request.no_deps;
     let task = Task {
-        command: "up",
+        command: wish.command,
         plan: &plan,
         observed: &observed,
         then,
@@ -195,7 +209,12 @@ pub async fn converge_from(
         },
         ignored: &ignored,
     };
-    instance::carry_out(session, instance, engine, task).await?;
+    match begun {
+        Some(running) => {
+            operation::carry_on(session, instance, engine, task, running).await?;
+        }
+        None => instance::carry_out(session, instance, engine, task).await?,
+    }
     let is_unchanged = plan.is_empty() && refresh.is_empty();
     let outcome = match (is_settled && is_unchanged, awaits || is_settled) {
         (true, _) => Outcome::Unchanged,
