@@ -2,12 +2,15 @@
 //! only module that reads the environment, the current directory and the arguments.
 
 pub mod commands;
+pub mod conversation;
 mod definitions;
+mod dispatch;
 pub mod error;
 pub mod exit;
 pub mod files;
 pub mod instance;
 pub mod operation;
+mod pass_through;
 pub mod preflight;
 pub mod question;
 pub mod target;
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use time::UtcOffset;
 
 use crate::check::Ignores;
@@ -32,6 +35,7 @@ use crate::host::interrupt::Interrupt;
 use crate::host::lock::Told;
 use crate::settings::disclosure;
 use crate::ui::{Color, Format, Manners, Progress, Ui};
+use dispatch::{Command, dispatch};
 use error::CommandError;
 
 /// The version with the identity of the build, which is also the tag of the bundled images.
@@ -50,33 +54,6 @@ pub struct Cli {
     global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Init(commands::init::Args),
-    Quickstart(commands::quickstart::Args),
-    Up(commands::up::Args),
-    Plan(commands::plan::Args),
-    Apply(commands::apply::Args),
-    Doctor(commands::doctor::Args),
-    #[command(visible_alias = "ps")]
-    Status(commands::status::Args),
-    Stop(commands::stop::Args),
-    Start(commands::start::Args),
-    Restart(commands::restart::Args),
-    Down(commands::down::Args),
-    Resume(commands::resume::Args),
-    Rollback(commands::rollback::Args),
-    Drift(commands::drift::Args),
-    History(commands::history::Args),
-    Compose(commands::compose::Args),
-    Config(commands::config::Args),
-    #[command(hide = true)]
-    RenameRcVars(commands::config::migrate::AliasArgs),
-    #[command(hide = true, name = "rename-env-vars-5-0")]
-    RenameEnvVars(commands::config::migrate::AliasArgs),
-    Serve(commands::serve::Args),
 }
 
 /// Flags that every command understands.
@@ -294,13 +271,6 @@ impl GlobalArgs {
     }
 }
 
-impl Command {
-    /// Whether its arguments may hold secrets.
-    fn hides_arguments(&self) -> bool {
-        matches!(self, Self::Config(_))
-    }
-}
-
 /// How long is waited for readiness where nothing is said; that of `--timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -367,7 +337,9 @@ fn run(arguments: Vec<OsString>) -> u8 {
 }
 
 fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
+    let definition = command();
+    let arguments = pass_through::separated(arguments, &definition);
+    let matches = definition.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -487,52 +459,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .enable_all()
         .build();
     Ok(runtime.context("no runtime can be started")?)
-}
-
-fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
-    if session.yaml && !matches!(command, Command::Compose(_)) {
-        return Err(error::only_config_is_yaml());
-    }
-    match command {
-        Command::Init(args) => commands::init::run(args, session),
-        Command::Quickstart(args) => wait(session, commands::quickstart::run(args, session)),
-        Command::Up(args) => wait(session, commands::up::run(args, session)),
-        Command::Plan(args) => wait(session, commands::plan::run(args, session)),
-        Command::Apply(args) => wait(session, commands::apply::run(args, session)),
-        Command::Doctor(args) => wait(session, commands::doctor::run(args, session)),
-        Command::Status(args) => wait(session, commands::status::run(args, session)),
-        Command::Stop(args) => wait(session, commands::stop::run(args, session)),
-        Command::Start(args) => wait(session, commands::start::run(args, session)),
-        Command::Restart(args) => wait(session, commands::restart::run(args, session)),
-        Command::Down(args) => wait(session, commands::down::run(args, session)),
-        Command::Resume(args) => commands::resume::run(args, session),
-        Command::Rollback(args) => wait(session, commands::rollback::run(args, session)),
-        Command::Drift(args) => wait(session, commands::drift::run(args, session)),
-        Command::History(args) => commands::history::run(args, session),
-        Command::Compose(args) => commands::compose::run(args, session),
-        Command::Config(args) => wait(session, commands::config::run(args, session)),
-        Command::RenameRcVars(_) => {
-            let scope = commands::config::migrate::Scope::Rc;
-            wait(
-                session,
-                commands::config::migrate::run(None, scope, session),
-            )
-        }
-        Command::RenameEnvVars(_) => {
-            let scope = commands::config::migrate::Scope::Variables;
-            wait(
-                session,
-                commands::config::migrate::run(None, scope, session),
-            )
-        }
-        Command::Serve(args) => {
-            let runtime = runtime()?;
-            let outcome = runtime.block_on(commands::serve::run(args, whole_environment()));
-            // A read of the input that goes on cannot be taken back, and is not waited for.
-            runtime.shutdown_background();
-            outcome
-        }
-    }
 }
 
 /// The state folder of an instance.

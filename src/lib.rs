@@ -20,7 +20,9 @@
 //!    [`journal`] keeps what a run intends and has done, for the case that it is killed; [`applied`]
 //!    what was last carried out completely, to which [`rollback`] goes back; [`history`] all of it;
 //!    [`drift`] finds what is not so any more.
-//! 9. [`ui`] draws events and values; [`cli`] wires all of this to the command line.
+//! 9. [`script`] runs programs in containers, those of the application as its releases want them.
+//!
+//! [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
 //! [`texlive`] knows the image with more TeX Live packages.
@@ -76,6 +78,7 @@ pub mod plan;
 pub mod probe;
 pub mod release;
 pub mod rollback;
+pub mod script;
 pub mod secret;
 pub mod seed;
 pub mod servers;

@@ -13,6 +13,7 @@ pub mod live;
 pub mod plain;
 pub mod plan;
 pub mod reference;
+pub mod scripts;
 pub mod status;
 pub mod words;
 

@@ -26,5 +26,9 @@ pub const NOT_ROLLED_BACK: u8 = 11;
 pub const INTEGRITY: u8 = 12;
 /// An unfinished operation was found: `resume` or `rollback` first.
 pub const UNFINISHED: u8 = 15;
+/// A program in a container that cannot be run, as shells say it.
+pub const NOT_RUN_INSIDE: u8 = 126;
+/// A program that a container does not have, as shells say it.
+pub const NOT_FOUND_INSIDE: u8 = 127;
 /// A bug in the toolkit.
 pub const BUG: u8 = 70;

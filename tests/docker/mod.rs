@@ -2,6 +2,7 @@
 //! even when it fails. Nothing is pulled, pruned, or touched that a test did not make.
 
 mod anonymous;
+mod attached;
 mod bad_input;
 mod calls;
 mod checks;
@@ -11,6 +12,7 @@ mod crash;
 mod drift;
 mod faults;
 mod history;
+mod inside;
 mod instance;
 mod kill;
 mod networks;
@@ -21,4 +23,5 @@ mod raw;
 mod ready;
 mod restart;
 mod takeover;
+mod terminal;
 mod two;

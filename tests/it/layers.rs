@@ -92,6 +92,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "secret",
         ],
     ),
+    ("script", &["engine", "release"]),
     ("bundled", &["engine", "host", "labels", "servers"]),
     ("seed", &["host", "release", "settings"]),
     (
@@ -124,6 +125,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "labels",
             "observed",
             "plan",
+            "script",
             "settings",
         ],
     ),
@@ -149,6 +151,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "probe",
             "release",
             "rollback",
+            "script",
             "seed",
             "servers",
             "settings",

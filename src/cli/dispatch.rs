@@ -1,0 +1,96 @@
+//! All commands: what the command line can say, and who carries it out.
+
+use clap::Subcommand;
+
+use super::{Session, commands, error, error::CommandError, runtime, wait, whole_environment};
+
+/// A command with its arguments.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Init(commands::init::Args),
+    Quickstart(commands::quickstart::Args),
+    Up(commands::up::Args),
+    Plan(commands::plan::Args),
+    Apply(commands::apply::Args),
+    Doctor(commands::doctor::Args),
+    #[command(visible_alias = "ps")]
+    Status(commands::status::Args),
+    Stop(commands::stop::Args),
+    Start(commands::start::Args),
+    Restart(commands::restart::Args),
+    Down(commands::down::Args),
+    Shell(commands::shell::Args),
+    Exec(commands::exec::Args),
+    Mongo(commands::mongo::Args),
+    Redis(commands::redis::Args),
+    RunScript(commands::run_script::Args),
+    Resume(commands::resume::Args),
+    Rollback(commands::rollback::Args),
+    Drift(commands::drift::Args),
+    History(commands::history::Args),
+    Compose(commands::compose::Args),
+    Config(commands::config::Args),
+    #[command(hide = true)]
+    RenameRcVars(commands::config::migrate::AliasArgs),
+    #[command(hide = true, name = "rename-env-vars-5-0")]
+    RenameEnvVars(commands::config::migrate::AliasArgs),
+    Serve(commands::serve::Args),
+}
+
+impl Command {
+    /// Whether its arguments may hold secrets.
+    pub(super) fn hides_arguments(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
+}
+
+pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
+    if session.yaml && !matches!(command, Command::Compose(_)) {
+        return Err(error::only_config_is_yaml());
+    }
+    match command {
+        Command::Init(args) => commands::init::run(args, session),
+        Command::Quickstart(args) => wait(session, commands::quickstart::run(args, session)),
+        Command::Up(args) => wait(session, commands::up::run(args, session)),
+        Command::Plan(args) => wait(session, commands::plan::run(args, session)),
+        Command::Apply(args) => wait(session, commands::apply::run(args, session)),
+        Command::Doctor(args) => wait(session, commands::doctor::run(args, session)),
+        Command::Status(args) => wait(session, commands::status::run(args, session)),
+        Command::Stop(args) => wait(session, commands::stop::run(args, session)),
+        Command::Start(args) => wait(session, commands::start::run(args, session)),
+        Command::Restart(args) => wait(session, commands::restart::run(args, session)),
+        Command::Down(args) => wait(session, commands::down::run(args, session)),
+        Command::Shell(args) => wait(session, commands::shell::run(args, session)),
+        Command::Exec(args) => wait(session, commands::exec::run(args, session)),
+        Command::Mongo(args) => wait(session, commands::mongo::run(args, session)),
+        Command::Redis(args) => wait(session, commands::redis::run(args, session)),
+        Command::RunScript(args) => wait(session, commands::run_script::run(args, session)),
+        Command::Resume(args) => commands::resume::run(args, session),
+        Command::Rollback(args) => wait(session, commands::rollback::run(args, session)),
+        Command::Drift(args) => wait(session, commands::drift::run(args, session)),
+        Command::History(args) => commands::history::run(args, session),
+        Command::Compose(args) => commands::compose::run(args, session),
+        Command::Config(args) => wait(session, commands::config::run(args, session)),
+        Command::RenameRcVars(_) => {
+            let scope = commands::config::migrate::Scope::Rc;
+            wait(
+                session,
+                commands::config::migrate::run(None, scope, session),
+            )
+        }
+        Command::RenameEnvVars(_) => {
+            let scope = commands::config::migrate::Scope::Variables;
+            wait(
+                session,
+                commands::config::migrate::run(None, scope, session),
+            )
+        }
+        Command::Serve(args) => {
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(commands::serve::run(args, whole_environment()));
+            // A read of the input that goes on cannot be taken back, and is not waited for.
+            runtime.shutdown_background();
+            outcome
+        }
+    }
+}
