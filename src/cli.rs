@@ -9,6 +9,7 @@ pub mod error;
 pub mod exit;
 pub mod files;
 pub mod instance;
+mod log_error;
 pub mod operation;
 mod pass_through;
 pub mod preflight;
@@ -131,6 +132,8 @@ enum FormatArg {
     Json,
     /// Only for `compose config`
     Yaml,
+    /// Only for `logs` and `error-logs`: what was written, byte for byte
+    Raw,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -167,6 +170,8 @@ pub struct Session {
     pub dry_run: bool,
     /// Whether the answer is wanted as YAML.
     pub yaml: bool,
+    /// Whether the answer is wanted as it was written.
+    pub raw: bool,
     /// How long to wait for another run.
     pub lock_wait: Duration,
     /// How long to wait for readiness.
@@ -246,6 +251,7 @@ impl Session {
             yes: self.yes || global.yes,
             dry_run: self.dry_run,
             yaml: false,
+            raw: false,
             lock_wait: self.lock_wait,
             timeout,
             works: AtomicBool::new(false),
@@ -363,7 +369,7 @@ fn session(cli: &Cli, arguments: Vec<String>) -> Result<Session, CommandError> {
     let manners = Manners {
         format: match global.format {
             FormatArg::Json => Format::Json,
-            FormatArg::Text | FormatArg::Yaml => Format::Text,
+            FormatArg::Text | FormatArg::Yaml | FormatArg::Raw => Format::Text,
         },
         progress: match global.progress {
             ProgressArg::Auto => Progress::Auto,
@@ -392,6 +398,7 @@ fn session(cli: &Cli, arguments: Vec<String>) -> Result<Session, CommandError> {
         yes: global.yes,
         dry_run: global.dry_run,
         yaml: global.format == FormatArg::Yaml,
+        raw: global.format == FormatArg::Raw,
         lock_wait: global.lock_wait.0,
         timeout: global.timeout.0,
         works: AtomicBool::new(false),

@@ -24,6 +24,7 @@
 //!
 //! [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
+//! [`logs`] orders and chooses what services write about their work; [`gather`] finds and reads it.
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
 //! [`texlive`] knows the image with more TeX Live packages.
 //! [`image`], [`labels`] and [`secret`] are leaves.
@@ -65,6 +66,7 @@ pub mod diagnosis;
 pub mod drift;
 pub mod engine;
 pub mod event;
+pub mod gather;
 pub mod history;
 pub mod host;
 pub mod image;
@@ -72,6 +74,7 @@ pub mod interpolation;
 pub mod journal;
 pub mod labels;
 pub mod lint;
+pub mod logs;
 pub mod observe;
 pub mod observed;
 pub mod plan;

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod history;
 pub mod json;
 pub mod live;
+pub mod logs;
 pub mod plain;
 pub mod plan;
 pub mod reference;
@@ -18,6 +19,7 @@ pub mod status;
 pub mod words;
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -145,6 +147,21 @@ impl Ui {
         let mut out = std::io::stdout().lock();
         // `toolkit … | head` closes the pipe; there is nobody left to tell.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Standard output itself, for answers that are larger than memory.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn output(&self) -> std::io::Result<std::fs::File> {
+        let output = std::io::stdout().as_fd().try_clone_to_owned()?;
+        Ok(std::fs::File::from(output))
+    }
+
+    /// How much talk beyond the usual is wanted.
+    #[must_use]
+    pub fn verbosity(&self) -> u8 {
+        self.manners.verbosity
     }
 
     /// Writes one JSON document as the answer.

@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{Session, commands, error, error::CommandError, runtime, wait, whole_environment};
+use super::{
+    Session, commands, error, error::CommandError, log_error, runtime, wait, whole_environment,
+};
 
 /// A command with its arguments.
 #[derive(Debug, Subcommand)]
@@ -28,6 +30,8 @@ pub(super) enum Command {
     Rollback(commands::rollback::Args),
     Drift(commands::drift::Args),
     History(commands::history::Args),
+    Logs(commands::logs::Args),
+    ErrorLogs(commands::error_logs::Args),
     Compose(commands::compose::Args),
     Config(commands::config::Args),
     #[command(hide = true)]
@@ -47,6 +51,9 @@ impl Command {
 pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, CommandError> {
     if session.yaml && !matches!(command, Command::Compose(_)) {
         return Err(error::only_config_is_yaml());
+    }
+    if session.raw && !matches!(command, Command::Logs(_) | Command::ErrorLogs(_)) {
+        return Err(log_error::only_logs_are_raw());
     }
     match command {
         Command::Init(args) => commands::init::run(args, session),
@@ -69,6 +76,8 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::Rollback(args) => wait(session, commands::rollback::run(args, session)),
         Command::Drift(args) => wait(session, commands::drift::run(args, session)),
         Command::History(args) => commands::history::run(args, session),
+        Command::Logs(args) => wait(session, commands::logs::run(args, session)),
+        Command::ErrorLogs(args) => wait(session, commands::error_logs::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::RenameRcVars(_) => {

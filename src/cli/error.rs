@@ -413,7 +413,7 @@ impl From<StepError> for CommandError {
             StepError::Initiate(ref cause) => {
                 Self::new("REPLICA_SET", exit::FAILED, error.to_string())
                     .chain(cause)
-                    .fix("read mongo's log (docker logs), then run the command again")
+                    .fix("read mongo's log with `toolkit logs mongo`, then run the command again")
             }
             StepError::Foreign(_) => Self::new("BUG", exit::BUG, error.to_string()),
             StepError::Interrupted(exit_code) => {
@@ -462,7 +462,7 @@ fn of_service(failure: &ServiceFailure) -> CommandError {
     error.failure.log.clone_from(&failure.log);
     match &failure.diagnosis {
         Some(known) => error = error.because(known.text.clone()).fix(known.fix.clone()),
-        None => error = error.fix(format!("read its log: docker logs {}", failure.container)),
+        None => error = error.command(format!("toolkit logs {}", failure.service)),
     }
     error.state("the containers made so far stay; `toolkit up` goes on from here")
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::words::{self, Style};
@@ -139,14 +138,11 @@ fn result(record: &Record) -> String {
 }
 
 /// A time as people read it, in their zone.
-fn local(time: &str, zone: UtcOffset) -> String {
-    let format = format_description!(
-        "[year]-[month]-[day] [hour]:[minute]:[second] [offset_hour sign:mandatory]:[offset_minute]"
-    );
-    OffsetDateTime::parse(time, &Rfc3339)
-        .ok()
-        .and_then(|time| time.to_offset(zone).format(&format).ok())
-        .unwrap_or_else(|| time.to_owned())
+pub(super) fn local(time: &str, zone: UtcOffset) -> String {
+    match OffsetDateTime::parse(time, &Rfc3339) {
+        Ok(time) => words::moment(time.to_offset(zone)),
+        Err(_) => time.to_owned(),
+    }
 }
 
 #[cfg(test)]

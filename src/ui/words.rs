@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use time::OffsetDateTime;
+use time::macros::format_description;
+
 /// Colours and symbols.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Style {
@@ -90,6 +93,15 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// `2026-01-02 03:04:05 +00:00`, in the zone that the time has.
+#[must_use]
+pub fn moment(at: OffsetDateTime) -> String {
+    let format = format_description!(
+        "[year]-[month]-[day] [hour]:[minute]:[second] [offset_hour sign:mandatory]:[offset_minute]"
+    );
+    at.format(&format).unwrap_or_default()
+}
+
 /// `812 KiB`, `13.4 MiB`, `1.5 GiB`.
 #[must_use]
 pub fn size(bytes: u64) -> String {
@@ -101,6 +113,34 @@ pub fn size(bytes: u64) -> String {
         1_048_576..1_073_741_824 => format!("{:.1} MiB", number / 1_048_576.0),
         _ => format!("{:.1} GiB", number / 1_073_741_824.0),
     }
+}
+
+/// Rows with their cells below each other; a line ends with its last cell that is not empty.
+#[must_use]
+pub fn columns(rows: &[Vec<String>], gap: &str) -> String {
+    let number = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..number).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| {
+            let missing = width.saturating_sub(cell.chars().count());
+            format!("{cell}{}", " ".repeat(missing))
+        });
+        let line = cells.collect::<Vec<_>>().join(gap);
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A text that is drawn from the first line of a terminal over what stands there. Each line is
+/// cleared as it is written, so that nothing flickers.
+#[must_use]
+pub fn in_place(text: &str) -> String {
+    let lines = text.replace('\n', "\u{1b}[K\n");
+    format!("\u{1b}[H{lines}\u{1b}[J")
 }
 
 /// The lines that differ between two versions of a text: `- old` and `+ new`.
@@ -128,6 +168,12 @@ pub fn changed_lines(old: &str, new: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_drawn_in_place_leaves_nothing_behind() {
+        let drawn = in_place("a\nb\n");
+        assert_eq!(drawn, "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+    }
 
     #[test]
     fn a_changed_line_is_shown_old_and_new() {

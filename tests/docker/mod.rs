@@ -15,6 +15,7 @@ mod history;
 mod inside;
 mod instance;
 mod kill;
+mod logs;
 mod networks;
 mod overrides;
 mod private_engine;

@@ -28,6 +28,7 @@ mod init;
 mod journal;
 mod layers;
 mod lint;
+mod logs;
 mod migrate;
 mod networks;
 mod probe_tls;
