@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod conversation;
+mod deed;
 mod definitions;
 mod dispatch;
 pub mod error;
@@ -12,6 +13,7 @@ pub mod instance;
 mod log_error;
 pub mod operation;
 mod pass_through;
+pub mod people;
 pub mod preflight;
 pub mod question;
 pub mod target;

@@ -21,6 +21,8 @@
 //!    what was last carried out completely, to which [`rollback`] goes back; [`history`] all of it;
 //!    [`drift`] finds what is not so any more.
 //! 9. [`script`] runs programs in containers, those of the application as its releases want them.
+//!    With them and with [`stores`], the way to the application's mongo and redis, works [`people`]
+//!    (accounts).
 //!
 //! [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
@@ -77,6 +79,7 @@ pub mod lint;
 pub mod logs;
 pub mod observe;
 pub mod observed;
+pub mod people;
 pub mod plan;
 pub mod probe;
 pub mod release;
@@ -86,5 +89,6 @@ pub mod secret;
 pub mod seed;
 pub mod servers;
 pub mod settings;
+pub mod stores;
 pub mod texlive;
 pub mod ui;

@@ -9,9 +9,10 @@ pub mod way;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::Method;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{ClientOptions, ServerAddress};
 use thiserror::Error;
+use tokio::net::TcpStream;
 
 use crate::deployment::Probe;
 use crate::deployment::ReplicaSet;
@@ -75,7 +76,8 @@ pub async fn ask_container(
 }
 
 /// The engine's own words say more than that something was refused.
-fn with_cause(error: &EngineError) -> String {
+#[must_use]
+pub fn with_cause(error: &EngineError) -> String {
     match error {
         EngineError::Refused { message, .. } => first_line(message),
         other => other.to_string(),
@@ -96,8 +98,63 @@ pub async fn ask(probe: &Probe, address: SocketAddr, deadline: Duration) -> Read
     };
     match tokio::time::timeout(deadline, answer).await {
         Ok(readiness) => readiness,
-        Err(_) => not_ready(format!("no answer within {} s", deadline.as_secs())),
+        Err(_) => not_ready(silent(deadline)),
     }
+}
+
+/// Status and beginning of the text of `GET path` at a port of a container.
+///
+/// # Errors
+/// Nothing answers in time, or not in HTTP; the text says why.
+pub async fn get(
+    engine: &impl Engine,
+    container: &Container,
+    port: u16,
+    path: &str,
+    deadline: Duration,
+) -> Result<(u16, String), String> {
+    let question = way::to(engine, container, port, async |address: SocketAddr| {
+        let answer = async {
+            let stream = TcpStream::connect(address).await?;
+            http::get(stream, &address.ip().to_string(), path).await
+        };
+        in_time(deadline, answer).await
+    });
+    question.await.map_err(|error| with_cause(&error))?
+}
+
+/// Sends `POST path` without a body to a port that only programs in the container reach.
+///
+/// # Errors
+/// Nothing answers in time, or not in HTTP; the text says why.
+pub async fn post_inside(
+    engine: &impl Engine,
+    container: &Container,
+    port: u16,
+    path: &str,
+    deadline: Duration,
+) -> Result<(u16, String), String> {
+    let stream = engine.open_stream(&container.id, port).await;
+    let stream = stream.map_err(|error| with_cause(&error))?;
+    in_time(
+        deadline,
+        http::send(stream, Method::POST, "127.0.0.1", path),
+    )
+    .await
+}
+
+async fn in_time<T, E: std::fmt::Display>(
+    deadline: Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(deadline, answer).await {
+        Ok(answer) => answer.map_err(|error| first_line(&error.to_string())),
+        Err(_) => Err(silent(deadline)),
+    }
+}
+
+fn silent(deadline: Duration) -> String {
+    format!("no answer within {} s", deadline.as_secs())
 }
 
 fn not_ready(because: impl Into<String>) -> Readiness {
@@ -110,19 +167,8 @@ async fn mongo(
     address: SocketAddr,
     deadline: Duration,
 ) -> Result<mongodb::Client, mongodb::error::Error> {
-    let host = ServerAddress::Tcp {
-        host: address.ip().to_string(),
-        port: Some(address.port()),
-    };
-    let options = ClientOptions::builder()
-        .hosts(vec![host])
-        .app_name("toolkit".to_owned())
-        // The set's member name resolves inside the project's network only.
-        .direct_connection(true)
-        .connect_timeout(deadline)
-        .server_selection_timeout(deadline)
-        .max_pool_size(1)
-        .build();
+    let mut options = store::without_login(address);
+    store::bound(&mut options, deadline, 1);
     mongodb::Client::with_options(options)
 }
 
@@ -179,7 +225,7 @@ pub async fn initiate(
     };
     // The driver has no deadline for the answer itself.
     let Ok(answer) = tokio::time::timeout(deadline, answer).await else {
-        return not_yet(format!("no answer within {} s", deadline.as_secs()));
+        return not_yet(silent(deadline));
     };
     let Err(error) = answer else {
         return Ok(Initiation::Done);

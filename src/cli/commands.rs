@@ -25,3 +25,4 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod up;
+pub mod user;

@@ -32,6 +32,7 @@ pub(super) enum Command {
     History(commands::history::Args),
     Logs(commands::logs::Args),
     ErrorLogs(commands::error_logs::Args),
+    User(commands::user::Args),
     Compose(commands::compose::Args),
     Config(commands::config::Args),
     #[command(hide = true)]
@@ -78,6 +79,7 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::History(args) => commands::history::run(args, session),
         Command::Logs(args) => wait(session, commands::logs::run(args, session)),
         Command::ErrorLogs(args) => wait(session, commands::error_logs::run(args, session)),
+        Command::User(args) => wait(session, commands::user::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::RenameRcVars(_) => {

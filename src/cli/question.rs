@@ -1,4 +1,4 @@
-//! Ordinary questions: yes or no, before something is changed.
+//! Questions before something is changed: yes or no, or the name of what is lost.
 
 use std::io::ErrorKind;
 
@@ -23,7 +23,55 @@ pub async fn confirm(session: &Session, question: &str) -> Result<(), CommandErr
             .state("nothing was changed")
             .fix("look at the changes above, then run the command again with --yes"));
     }
-    let prompt = format!("{question} [y/N]");
+    let answer = ask(format!("{question} [y/N]")).await?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(
+            CommandError::new("DECLINED", exit::FAILED, "stopped: the answer was no")
+                .state("nothing was changed"),
+        ),
+    }
+}
+
+/// Lets somebody type a name before it is lost what has that name. `given` is what a flag says in the
+/// place of the answer; `--yes` does not answer this.
+///
+/// # Errors
+/// Something else is said or typed, or nobody can be asked.
+pub async fn type_out(
+    session: &Session,
+    question: &str,
+    expected: &str,
+    (flag, given): (&str, Option<&str>),
+) -> Result<(), CommandError> {
+    let (said, id) = match given {
+        Some(given) => (given.to_owned(), exit::USAGE),
+        None if session.no_input => {
+            let error = CommandError::new("NO_ANSWER", exit::USAGE, "a question was not answered");
+            return Err(error
+                .because(format!("{question}, and nobody can be asked"))
+                .state("nothing was changed")
+                .fix(format!("if it is meant so: {flag} {expected}")));
+        }
+        None => (
+            ask(format!("{question}; type `{expected}`")).await?,
+            exit::FAILED,
+        ),
+    };
+    if said.trim().eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let error = CommandError::new(
+        "DECLINED",
+        id,
+        "stopped: that is not what was to be confirmed",
+    );
+    Err(error
+        .because(format!("`{}` is not `{expected}`", said.trim()))
+        .state("nothing was changed"))
+}
+
+async fn ask(prompt: String) -> Result<String, CommandError> {
     // On a thread of its own, so that a signal is heard while the question stands.
     let asked = tokio::task::spawn_blocking(move || {
         // A text and not a yes-or-no prompt: that one hides the cursor, and Ctrl-C would leave it so.
@@ -33,13 +81,7 @@ pub async fn confirm(session: &Session, question: &str) -> Result<(), CommandErr
             .interact_text()
     });
     let answer = asked.await.context("the question was not asked")?;
-    match answer.map_err(unanswered)?.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(
-            CommandError::new("DECLINED", exit::FAILED, "stopped: the answer was no")
-                .state("nothing was changed"),
-        ),
-    }
+    answer.map_err(unanswered)
 }
 
 /// A question that was left without an answer.

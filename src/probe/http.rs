@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Method;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
@@ -58,10 +59,22 @@ pub(super) async fn get(
     host: &str,
     path: &str,
 ) -> Result<(u16, String), HttpError> {
+    send(stream, Method::GET, host, path).await
+}
+
+/// The status and the beginning of the body of an answer to a request without a body.
+pub(super) async fn send(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    method: Method,
+    host: &str,
+    path: &str,
+) -> Result<(u16, String), HttpError> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driver = AbortOnDrop(tokio::spawn(connection));
-    let request = Request::get(path)
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(hyper::header::HOST, host)
         .body(Empty::<Bytes>::new())?;
     let answer = sender.send_request(request).await?;

@@ -8,6 +8,7 @@ use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress}
 use thiserror::Error;
 use tokio::net::TcpStream;
 
+use super::in_time;
 use crate::observed::machine::{MongoFacts, RedisFacts};
 use crate::secret::Secret;
 
@@ -58,9 +59,7 @@ pub async fn reach(host: &str, port: u16, deadline: Duration) -> Result<(), Unre
 /// # Errors
 /// It is no mongo URL, or one that takes its hosts from DNS.
 pub fn mongo_hosts(url: &Secret) -> Result<Vec<(String, u16)>, String> {
-    let parsed = ConnectionString::parse(url.expose())
-        .map_err(|_| "the URL of mongo cannot be read".to_owned())?;
-    match parsed.host_info {
+    match parsed(url)?.host_info {
         HostInfo::HostIdentifiers(hosts) => {
             let pairs = hosts.into_iter().filter_map(|address| match address {
                 ServerAddress::Tcp { host, port } => Some((host, port.unwrap_or(27017))),
@@ -77,10 +76,7 @@ pub fn mongo_hosts(url: &Secret) -> Result<Vec<(String, u16)>, String> {
 /// # Errors
 /// It does not answer within the deadline, or refuses; the text holds no password.
 pub async fn mongo(url: &Secret, deadline: Duration) -> Result<MongoFacts, String> {
-    let parsed = ConnectionString::parse(url.expose())
-        .map_err(|_| "the URL of mongo cannot be read".to_owned())?;
-    let options = ClientOptions::parse(parsed).await;
-    let options = options.map_err(|_| "the URL of mongo cannot be used".to_owned())?;
+    let options = options(parsed(url)?).await?;
     // The first host alone answers also where the set has no primary, and where the names of its
     // members mean nothing here.
     let mut direct = options.clone();
@@ -101,21 +97,50 @@ pub async fn mongo(url: &Secret, deadline: Duration) -> Result<MongoFacts, Strin
 /// # Errors
 /// It does not answer within the deadline, or refuses.
 pub async fn mongo_at(address: SocketAddr, deadline: Duration) -> Result<MongoFacts, String> {
-    let host = ServerAddress::Tcp {
-        host: address.ip().to_string(),
-        port: Some(address.port()),
-    };
-    let mut options = ClientOptions::builder().hosts(vec![host]).build();
-    options.direct_connection = Some(true);
-    ask(options, deadline).await
+    ask(without_login(address), deadline).await
 }
 
-async fn ask(mut options: ClientOptions, deadline: Duration) -> Result<MongoFacts, String> {
+/// A mongo's URL.
+pub(super) fn parsed(url: &Secret) -> Result<ConnectionString, String> {
+    let parsed = ConnectionString::parse(url.expose());
+    parsed.map_err(|_| "the URL of mongo cannot be read".to_owned())
+}
+
+/// How the mongo of a URL is spoken to.
+pub(super) async fn options(parsed: ConnectionString) -> Result<ClientOptions, String> {
+    let options = ClientOptions::parse(parsed).await;
+    options.map_err(|_| "the URL of mongo cannot be used".to_owned())
+}
+
+/// How the mongo at an address is spoken to by nobody in particular.
+pub(super) fn without_login(address: SocketAddr) -> ClientOptions {
+    let hosts = vec![server(address)];
+    let mut options = ClientOptions::builder().hosts(hosts).build();
+    // The names of the set's members resolve inside the project's network only.
+    options.direct_connection = Some(true);
+    options
+}
+
+/// An address in the driver's words.
+pub fn server(address: SocketAddr) -> ServerAddress {
+    ServerAddress::Tcp {
+        host: address.ip().to_string(),
+        port: Some(address.port()),
+    }
+}
+
+/// Lets a mongo be asked by a name of ours, within a deadline, and over at most so many connections,
+/// whatever its URL says.
+pub fn bound(options: &mut ClientOptions, deadline: Duration, connections: u32) {
     options.app_name = Some("toolkit".to_owned());
     options.connect_timeout = Some(deadline);
     options.server_selection_timeout = Some(deadline);
     options.min_pool_size = None;
-    options.max_pool_size = Some(1);
+    options.max_pool_size = Some(connections);
+}
+
+async fn ask(mut options: ClientOptions, deadline: Duration) -> Result<MongoFacts, String> {
+    bound(&mut options, deadline, 1);
     let questions = async {
         let client = mongodb::Client::with_options(options)?;
         let admin = client.database("admin");
@@ -127,11 +152,7 @@ async fn ask(mut options: ClientOptions, deadline: Duration) -> Result<MongoFact
         client.shutdown().immediate(true).await;
         Ok::<_, mongodb::error::Error>(facts(&hello, &build, compatibility.as_ref()))
     };
-    match tokio::time::timeout(deadline, questions).await {
-        Ok(Ok(facts)) => Ok(facts),
-        Ok(Err(error)) => Err(super::first_line(&error.to_string())),
-        Err(_) => Err(format!("no answer within {} s", deadline.as_secs())),
-    }
+    in_time(deadline, questions).await
 }
 
 fn facts(hello: &Document, build: &Document, compatibility: Option<&Document>) -> MongoFacts {
@@ -151,12 +172,7 @@ fn facts(hello: &Document, build: &Document, compatibility: Option<&Document>) -
 /// # Errors
 /// It does not answer within the deadline, or refuses; the text holds no password.
 pub async fn redis(place: &RedisPlace, deadline: Duration) -> Result<RedisFacts, String> {
-    let info = tokio::time::timeout(deadline, redis_info(place)).await;
-    let info = match info {
-        Ok(Ok(info)) => info,
-        Ok(Err(error)) => return Err(super::first_line(&error.to_string())),
-        Err(_) => return Err(format!("no answer within {} s", deadline.as_secs())),
-    };
+    let info = in_time(deadline, redis_info(place)).await?;
     let mut lines = info.lines();
     let version = lines.find_map(|line| line.strip_prefix("redis_version:"));
     let version = version.unwrap_or_default().trim().to_owned();
@@ -180,7 +196,7 @@ async fn redis_info(place: &RedisPlace) -> Result<String, redis::RedisError> {
 }
 
 /// The driver does not repeat credentials today; a later one must not surprise us.
-fn without_password(text: &str, url: &Secret) -> String {
+pub(super) fn without_password(text: &str, url: &Secret) -> String {
     let credentials = url
         .expose()
         .split_once("://")

@@ -13,9 +13,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::engine::ByteStream;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::Reach;
+use crate::engine::inside::Inside;
 use crate::observed::Container;
 
 /// How long a first attempt at an address may take, where nobody knows whether it can be reached.
@@ -57,20 +59,47 @@ async fn is_reached(address: SocketAddr) -> bool {
     }
 }
 
+/// Does something with an address that leads to another server, as the container reaches that.
+///
+/// # Errors
+/// The engine lets nothing through; what `work` says then means nothing.
+pub async fn from_within<E: Inside, T>(
+    engine: &E,
+    container: &str,
+    host: &str,
+    port: u16,
+    work: impl AsyncFnOnce(SocketAddr) -> T,
+) -> Result<T, EngineError> {
+    let doing = format!("reach `{host}:{port}` from container `{container}`");
+    let open = async || engine.open_stream_from(container, host, port).await;
+    carried(doing, open, work).await
+}
+
 async fn through<E: Engine, T>(
     engine: &E,
     container: &str,
     port: u16,
     work: impl AsyncFnOnce(SocketAddr) -> T,
 ) -> Result<T, EngineError> {
+    let doing = format!("reach port {port} in container `{container}`");
+    let open = async || engine.open_stream(container, port).await;
+    carried(doing, open, work).await
+}
+
+/// Does something with a port of this machine, each connection to which is carried on by a new one.
+async fn carried<T>(
+    doing: String,
+    open: impl AsyncFn() -> Result<ByteStream, EngineError>,
+    work: impl AsyncFnOnce(SocketAddr) -> T,
+) -> Result<T, EngineError> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let opened = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = opened.map_err(|error| EngineError::Broken {
-        doing: format!("reach port {port} in container `{container}`"),
+        doing,
         cause: error.to_string(),
     })?;
     let refusal = Mutex::new(None);
-    let carry = async |mut socket: TcpStream| match engine.open_stream(container, port).await {
+    let carry = async |mut socket: TcpStream| match open().await {
         Ok(mut stream) => {
             // How a connection ends is the business of the two who talk.
             let _ = tokio::io::copy_bidirectional(&mut socket, &mut stream).await;

@@ -31,6 +31,7 @@ mod lint;
 mod logs;
 mod migrate;
 mod networks;
+mod people;
 mod probe_tls;
 mod rollback;
 mod sandbox;
