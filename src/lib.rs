@@ -22,7 +22,7 @@
 //!    [`drift`] finds what is not so any more.
 //! 9. [`script`] runs programs in containers, those of the application as its releases want them.
 //!    With them and with [`stores`], the way to the application's mongo and redis, works [`people`]
-//!    (accounts).
+//!    (accounts). [`mail`] talks to the mail server that the application is to use.
 //!
 //! [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
@@ -77,6 +77,7 @@ pub mod journal;
 pub mod labels;
 pub mod lint;
 pub mod logs;
+pub mod mail;
 pub mod observe;
 pub mod observed;
 pub mod people;

@@ -11,6 +11,7 @@ pub mod history;
 pub mod json;
 pub mod live;
 pub mod logs;
+pub mod mail;
 pub mod people;
 pub mod plain;
 pub mod plan;

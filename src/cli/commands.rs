@@ -11,6 +11,7 @@ pub mod exec;
 pub mod history;
 pub mod init;
 pub mod logs;
+pub mod mail;
 pub mod mongo;
 pub mod plan;
 pub mod quickstart;

@@ -33,6 +33,7 @@ pub(super) enum Command {
     Logs(commands::logs::Args),
     ErrorLogs(commands::error_logs::Args),
     User(commands::user::Args),
+    Mail(commands::mail::Args),
     Compose(commands::compose::Args),
     Config(commands::config::Args),
     #[command(hide = true)]
@@ -80,6 +81,7 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::Logs(args) => wait(session, commands::logs::run(args, session)),
         Command::ErrorLogs(args) => wait(session, commands::error_logs::run(args, session)),
         Command::User(args) => wait(session, commands::user::run(args, session)),
+        Command::Mail(args) => wait(session, commands::mail::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::RenameRcVars(_) => {

@@ -41,6 +41,7 @@ mod servers_mongo;
 mod servers_redis;
 mod servers_sharelatex;
 mod shell_words;
+mod smtp;
 mod unfinished;
 mod volumes;
 mod waiting;
