@@ -22,6 +22,7 @@ use crate::deployment::ReplicaSet;
 use crate::engine::ContainerRequest;
 use crate::engine::Engine;
 use crate::engine::EngineError;
+use crate::engine::PutFile;
 use crate::engine::request;
 use crate::event::Event;
 use crate::event::Reporter;
@@ -40,6 +41,7 @@ use crate::probe;
 use crate::probe::InitiateError;
 use crate::probe::Initiation;
 use crate::probe::way;
+use crate::secret::Secret;
 use crate::texlive::TexLiveError;
 use waiting::ServiceFailure;
 
@@ -278,6 +280,7 @@ impl<E: Engine> Work<'_, E> {
             &contents,
         );
         let mut request = ContainerRequest { labels, ..request };
+        request.put.extend(self.additions(service));
         request::inherit(&mut request, image.as_ref(), inherits);
         // The engine goes on with a request whose sender was killed: what an interrupted run asked
         // for may come after the snapshot was taken. Its name is taken before it can be seen.
@@ -298,6 +301,18 @@ impl<E: Engine> Work<'_, E> {
                 _ => return Err(refusal.into()),
             }
         }
+    }
+
+    /// The files that containers of a service get beside what their definition says.
+    fn additions(&self, service: &str) -> impl Iterator<Item = PutFile> {
+        let all = self.deployment.additions.iter();
+        let own = all.filter(move |addition| addition.service == service);
+        own.map(|addition| PutFile {
+            target: addition.path.clone(),
+            content: Secret::new(addition.text.as_str()),
+            mode: addition.mode,
+            owner: (0, 0),
+        })
     }
 
     fn container_labels(

@@ -85,6 +85,22 @@ pub struct Deployment {
     /// profiles, by `seccomp=FILE` as the definition says it; `None` where the variable or the file that
     /// is named is not there.
     pub contents: BTreeMap<String, Option<Secret>>,
+    /// Small files that new containers get before they start, beside what the definitions say. No
+    /// existing container is compared with them.
+    pub additions: Vec<Addition>,
+}
+
+/// A file that new containers of a service get, whatever the definitions say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// The service.
+    pub service: String,
+    /// Absolute path in the container.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+    /// Its mode.
+    pub mode: u32,
 }
 
 impl Deployment {
@@ -274,6 +290,7 @@ pub fn make(
         version: settings.version.clone(),
         origins: origins::of(settings, &project),
         contents: contents::of(settings, &project, definitions),
+        additions: Vec::new(),
         project,
         warnings,
     })

@@ -21,8 +21,9 @@
 //!    what was last carried out completely, to which [`rollback`] goes back; [`history`] all of it;
 //!    [`drift`] finds what is not so any more.
 //! 9. [`script`] runs programs in containers, those of the application as its releases want them.
-//!    With them and with [`stores`], the way to the application's mongo and redis, works [`people`]
-//!    (accounts). [`mail`] talks to the mail server that the application is to use.
+//!    With them and with [`stores`], the way to the application's mongo and redis, work [`people`]
+//!    (accounts), [`site`] (closed or open) and [`flush`] (edits that mongo does not have yet);
+//!    [`mail`] talks to the mail server that the application is to use.
 //!
 //! [`ui`] draws events and values; [`cli`] wires all of this to the command line.
 //!
@@ -68,6 +69,7 @@ pub mod diagnosis;
 pub mod drift;
 pub mod engine;
 pub mod event;
+pub mod flush;
 pub mod gather;
 pub mod history;
 pub mod host;
@@ -90,6 +92,7 @@ pub mod secret;
 pub mod seed;
 pub mod servers;
 pub mod settings;
+pub mod site;
 pub mod stores;
 pub mod texlive;
 pub mod ui;

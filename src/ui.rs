@@ -7,6 +7,7 @@ pub mod diff;
 pub mod doctor;
 pub mod drift;
 pub mod failure;
+pub mod flush;
 pub mod history;
 pub mod json;
 pub mod live;
@@ -17,6 +18,7 @@ pub mod plain;
 pub mod plan;
 pub mod reference;
 pub mod scripts;
+pub mod site;
 pub mod status;
 pub mod words;
 

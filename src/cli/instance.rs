@@ -33,6 +33,7 @@ use crate::plan::{self, Plan, UpRequest};
 use crate::release::Catalogue;
 use crate::settings::problem::ProblemKind;
 use crate::settings::{self, Settings, Sources};
+use crate::site;
 
 /// An instance with its configuration.
 #[derive(Debug)]
@@ -428,9 +429,11 @@ pub(super) async fn work(
         }
         watch.show(&event);
     };
+    let state = super::state_folder(&instance.root);
+    let deployment = site::keeping_closed(&instance.deployment, &state)?;
     let work = Work {
         engine,
-        deployment: &instance.deployment,
+        deployment: &deployment,
         reporter: &reporter,
         interrupt: &interrupt,
         patience: session.timeout,

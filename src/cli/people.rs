@@ -14,6 +14,7 @@ use crate::observed::Container;
 use crate::people::actions::ActionError;
 use crate::people::{self, Email, User};
 use crate::release::APPLICATION;
+use crate::site::SiteError;
 use crate::stores::{StoreError, Stores};
 
 /// How long a conversation with a store may take.
@@ -196,6 +197,22 @@ impl From<ActionError> for CommandError {
             ActionError::Rows(cause) => {
                 Self::new("BUG", exit::BUG, message).because(cause.to_string())
             }
+        }
+    }
+}
+
+impl From<SiteError> for CommandError {
+    fn from(error: SiteError) -> Self {
+        let message = error.to_string();
+        match error {
+            SiteError::Host(error) => error.into(),
+            SiteError::Engine(error) => error.into(),
+            SiteError::Unreadable(_) => Self::new("SITE_WISH_UNREADABLE", exit::FAILED, message)
+                .because("it was changed, or a newer toolkit wrote it")
+                .fix("run the newer toolkit, or remove the file: the site then counts as open"),
+            SiteError::TooOld(_) => Self::new("SITE_CANNOT_CLOSE", exit::FAILED, message)
+                .state("nothing was changed")
+                .fix("close the editor in the browser, as an administrator, or stop it: toolkit stop sharelatex"),
         }
     }
 }

@@ -18,6 +18,7 @@ mod kill;
 mod logs;
 mod networks;
 mod overrides;
+mod people;
 mod private_engine;
 mod pulls;
 mod raw;

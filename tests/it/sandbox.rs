@@ -184,5 +184,6 @@ pub fn bare(root: &str, project: Project) -> Deployment {
         warnings: Vec::new(),
         origins: BTreeMap::new(),
         contents: BTreeMap::new(),
+        additions: Vec::new(),
     }
 }
