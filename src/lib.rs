@@ -29,7 +29,8 @@
 //!
 //! [`logs`] orders and chooses what services write about their work; [`gather`] finds and reads it.
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
-//! [`texlive`] knows the image with more TeX Live packages.
+//! [`images`] knows which images an instance needs and which can go, [`texlive`] the one with more
+//! TeX Live packages, [`compiles`] what sandboxed compiles use and leave behind.
 //! [`image`], [`labels`] and [`secret`] are leaves.
 //!
 //! # Invariants
@@ -63,6 +64,7 @@ pub mod apply;
 pub mod bundled;
 pub mod check;
 pub mod cli;
+pub mod compiles;
 pub mod compose;
 pub mod deployment;
 pub mod diagnosis;
@@ -74,6 +76,7 @@ pub mod gather;
 pub mod history;
 pub mod host;
 pub mod image;
+pub mod images;
 pub mod interpolation;
 pub mod journal;
 pub mod labels;

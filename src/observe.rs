@@ -3,6 +3,7 @@
 
 pub mod machine;
 mod mongo_data;
+pub mod projects;
 mod visitors;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,6 +2,7 @@
 //! set. Every question has a deadline; [`way`] finds the address it goes to.
 
 mod http;
+pub mod projects;
 pub mod store;
 mod tls;
 pub mod way;

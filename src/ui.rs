@@ -9,6 +9,7 @@ pub mod drift;
 pub mod failure;
 pub mod flush;
 pub mod history;
+pub mod images;
 pub mod json;
 pub mod live;
 pub mod logs;
@@ -20,6 +21,7 @@ pub mod reference;
 pub mod scripts;
 pub mod site;
 pub mod status;
+pub mod texlive;
 pub mod words;
 
 use std::io::{IsTerminal, Write};

@@ -12,6 +12,7 @@ mod crash;
 mod drift;
 mod faults;
 mod history;
+mod images;
 mod inside;
 mod instance;
 mod kill;

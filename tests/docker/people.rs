@@ -455,3 +455,58 @@ fn mail_is_tried_from_within_the_network() {
         ran.all()
     );
 }
+
+#[test]
+fn projects_get_another_image() {
+    let Some(instance) = Instance::new(&["--edition", "pro"]) else {
+        return;
+    };
+    let (old, new) = (
+        "quay.io/x/texlive-full:2023.1",
+        "quay.io/x/texlive-full:2025.1",
+    );
+    let variables = instance.sandbox.read("config/variables.env");
+    let list = format!("{variables}\nALL_TEX_LIVE_DOCKER_IMAGES={old},{new}\n");
+    instance.sandbox.write("config/variables.env", &list);
+    instance.run(&["up"]).succeeded();
+    let url = format!(
+        "mongodb://{}/?directConnection=true",
+        address(&instance, "mongo")
+    );
+    let projects = |name: Option<&str>| {
+        instance.runtime.block_on(async {
+            let client = mongodb::Client::with_uri_str(&url).await.unwrap();
+            let projects = client.database("sharelatex").collection("projects");
+            let Some(name) = name else {
+                let with = |name: &str| doc! { "_id": ObjectId::new(), "imageName": name };
+                let all = [with(old), with(old), with(new)];
+                projects.insert_many(all).await.unwrap();
+                return 3;
+            };
+            projects
+                .count_documents(doc! { "imageName": name })
+                .await
+                .unwrap()
+        })
+    };
+    projects(None);
+    let remap = |more: &[&str]| {
+        let own = ["texlive", "remap", "--from", old, "--to", new];
+        instance.run(&[&own, more].concat())
+    };
+    let ran = remap(&[]).succeeded();
+    assert!(
+        ran.stdout.starts_with("2 projects would be"),
+        "{}",
+        ran.all()
+    );
+    let ran = remap(&["--apply"]).ended_with(2);
+    assert!(ran.stderr.contains("error[NO_ANSWER]"), "{}", ran.all());
+    remap(&["--apply", "--dry-run", "--yes"]).succeeded();
+    assert_eq!((projects(Some(old)), projects(Some(new))), (2, 1));
+    let ran = remap(&["--apply", "--yes", "--format", "json"]).succeeded();
+    assert_eq!(data(&ran)["changed"], 2, "{}", ran.all());
+    assert_eq!((projects(Some(old)), projects(Some(new))), (0, 3));
+    let ran = remap(&["--apply", "--yes"]).succeeded();
+    assert!(ran.stdout.starts_with("no project names"), "{}", ran.all());
+}

@@ -1,0 +1,112 @@
+//! Images of an instance.
+
+use toolkit::compose::load;
+use toolkit::engine::memory::MemoryEngine;
+use toolkit::engine::stock::Stock;
+use toolkit::images::{self, Bytes, Needs, Row};
+use toolkit::observe;
+use toolkit::observed::Observed;
+use toolkit::plan;
+
+use crate::convergence::titles;
+use crate::sandbox::{Sandbox, bare};
+
+#[tokio::test]
+async fn what_can_go_is_told_with_what_it_frees() {
+    let project = load::project("services: {mongo: {image: 'mongo:8.0'}}", "p").unwrap();
+    let deployment = bare("/srv", project);
+    let engine = MemoryEngine::new(&["mongo:8.0", "mongo:7.0", "mongo:6.0", "other:1"], &[]);
+    engine.set_size("mongo:7.0", 100, Some(60));
+    engine.set_size("mongo:6.0", 80, Some(60));
+    let needs = Needs::new(&deployment, None, &[], "now");
+    let stored = engine.stored_images(true).await.unwrap();
+    let rows = images::rows(&stored, &[], &needs);
+    let going: Vec<&Row> = rows.iter().filter(|row| row.can_go()).collect();
+    let names: Vec<&str> = going.iter().map(|row| row.reference.as_str()).collect();
+    assert_eq!(names, ["mongo:6.0", "mongo:7.0"]);
+    let expected = Bytes {
+        at_least: 60,
+        at_most: 180,
+    };
+    assert_eq!(images::freed(&going), expected);
+    for row in going {
+        engine.remove_image(&row.reference).await.unwrap();
+    }
+    let left = engine.stored_images(false).await.unwrap();
+    assert_eq!(left.len(), 2);
+}
+
+#[tokio::test]
+async fn a_pull_brings_what_is_missing_and_newer_ones_on_request() {
+    let text = "services: {a: {image: 'a:1'}, b: {image: 'b:1'}, c: {image: 'b:1'}}";
+    let deployment = bare("/srv", load::project(text, "p").unwrap());
+    let engine = MemoryEngine::new(&["a:1", "t:1"], &[]);
+    let all = ["a:1", "b:1", "t:1", "t:2"];
+    let images = observe::images(&engine, all.into_iter()).await.unwrap();
+    let observed = Observed {
+        images,
+        ..Observed::default()
+    };
+    let extra = ["t:1", "t:2"].map(|image| (image.to_owned(), "it is named".to_owned()));
+    let pulls = |extra: &[(String, String)], anew| {
+        titles(&plan::pull::images(
+            &deployment,
+            &observed,
+            &[],
+            extra,
+            anew,
+        ))
+    };
+    let of = |service: &str, anew| {
+        let services = [service.to_owned()];
+        titles(&plan::pull::images(
+            &deployment,
+            &observed,
+            &services,
+            &[],
+            anew,
+        ))
+    };
+    let pull = |image: &str| format!("pull image `{image}`");
+    assert_eq!(pulls(&[], false), [pull("b:1")]);
+    assert_eq!(pulls(&extra, false), [pull("b:1"), pull("t:2")]);
+    let anew = ["a:1", "b:1", "t:1", "t:2"].map(pull);
+    assert_eq!(pulls(&extra, true), anew);
+    assert_eq!(of("a", false), Vec::<String>::new());
+    assert_eq!(of("a", true), [pull("a:1")]);
+    assert_eq!(of("c", true), [pull("b:1")]);
+}
+
+#[tokio::test]
+async fn bundled_images_that_are_here_are_not_made_again() {
+    let [a, b] = ["a", "b"].map(|name| format!("toolkit-bundled/{name}:1"));
+    let text = format!("services: {{a: {{image: '{a}'}}, b: {{image: '{b}'}}}}");
+    let mut deployment = bare("/srv", load::project(&text, "p").unwrap());
+    deployment.bundled_images = [("a", &a), ("b", &b)]
+        .map(|(service, image)| (service.to_owned(), image.clone()))
+        .into();
+    let engine = MemoryEngine::new(&[&a], &[]);
+    let images = observe::images(&engine, [&*a, &*b].into_iter())
+        .await
+        .unwrap();
+    let observed = Observed {
+        images,
+        ..Observed::default()
+    };
+    let plan = plan::pull::images(&deployment, &observed, &[], &[], false);
+    assert_eq!(titles(&plan), ["make images of the bundled servers b"]);
+}
+
+#[test]
+fn without_an_engine_nothing_is_told_of_images() {
+    let sandbox = Sandbox::initialised(&[]).environment("DOCKER_HOST", "unix:///nonexistent");
+    for arguments in [
+        &["images"][..],
+        &["images", "size"],
+        &["images", "pull"],
+        &["images", "prune", "--yes"],
+        &["gc", "--dry-run"],
+    ] {
+        sandbox.run(arguments).ended_with(8);
+    }
+}
