@@ -16,6 +16,7 @@ mod pass_through;
 pub mod people;
 pub mod preflight;
 pub mod question;
+pub mod report;
 pub mod target;
 pub mod unfinished;
 

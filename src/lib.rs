@@ -25,7 +25,8 @@
 //!    (accounts), [`site`] (closed or open) and [`flush`] (edits that mongo does not have yet);
 //!    [`mail`] talks to the mail server that the application is to use.
 //!
-//! [`ui`] draws events and values; [`cli`] wires all of this to the command line.
+//! [`report`] is the whole of an instance at one moment, which `status` and `metrics` show. [`ui`]
+//! draws events and values; [`cli`] wires all of this to the command line.
 //!
 //! [`logs`] orders and chooses what services write about their work; [`gather`] finds and reads it.
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
@@ -89,6 +90,7 @@ pub mod people;
 pub mod plan;
 pub mod probe;
 pub mod release;
+pub mod report;
 pub mod rollback;
 pub mod script;
 pub mod secret;

@@ -1,6 +1,7 @@
 //! Takes a snapshot: asks the engine and this machine about everything a deployment touches.
 //! Reads only.
 
+pub mod condition;
 pub mod machine;
 mod mongo_data;
 pub mod projects;

@@ -2,6 +2,7 @@
 //!
 //! Types only; how a snapshot is obtained is the business of `observe`.
 
+pub mod condition;
 pub mod lack;
 pub mod machine;
 pub mod network;

@@ -1,6 +1,8 @@
 //! Asks a running service whether it is ready, over its own protocol, and initiates mongo's replica
 //! set. Every question has a deadline; [`way`] finds the address it goes to.
 
+pub mod certificate;
+pub mod condition;
 mod http;
 pub mod projects;
 pub mod store;

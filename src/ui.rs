@@ -14,10 +14,12 @@ pub mod json;
 pub mod live;
 pub mod logs;
 pub mod mail;
+pub mod metrics;
 pub mod people;
 pub mod plain;
 pub mod plan;
 pub mod reference;
+pub mod report;
 pub mod scripts;
 pub mod site;
 pub mod status;
@@ -153,6 +155,27 @@ impl Ui {
         let mut out = std::io::stdout().lock();
         // `toolkit … | head` closes the pipe; there is nobody left to tell.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Writes an answer that takes the place of the one before: on a terminal in place, elsewhere
+    /// below it. JSON stays one document per line.
+    pub fn redraw(&self, text: &str) {
+        if self.is_json() {
+            self.answer(text);
+        } else if std::io::stdout().is_terminal() {
+            self.answer(&words::in_place(text));
+        } else {
+            self.answer(&format!("{text}\n"));
+        }
+    }
+
+    /// As [`Ui::redraw`], with a failure in place of the answer.
+    pub fn redraw_failure(&self, failure: &Failure) {
+        if self.is_json() {
+            self.answer(&json::failure(failure));
+        } else {
+            self.redraw(&failure::view(failure, self.answer_style()));
+        }
     }
 
     /// Standard output itself, for answers that are larger than memory.

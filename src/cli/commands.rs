@@ -15,6 +15,7 @@ pub mod images;
 pub mod init;
 pub mod logs;
 pub mod mail;
+pub mod metrics;
 pub mod mongo;
 pub mod plan;
 pub mod quickstart;

@@ -41,6 +41,7 @@ pub(super) enum Command {
     Flush(commands::flush::Args),
     Mail(commands::mail::Args),
     Compose(commands::compose::Args),
+    Metrics(commands::metrics::Args),
     Config(commands::config::Args),
     #[command(hide = true)]
     RenameRcVars(commands::config::migrate::AliasArgs),
@@ -94,6 +95,7 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::Flush(args) => wait(session, commands::flush::run(args, session)),
         Command::Mail(args) => wait(session, commands::mail::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
+        Command::Metrics(args) => wait(session, commands::metrics::run(args, session)),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::RenameRcVars(_) => {
             let scope = commands::config::migrate::Scope::Rc;

@@ -1,33 +1,65 @@
-//! The state of an instance as text and as JSON.
+//! An instance on one screen, as text and as JSON.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
+use super::report;
 use super::words::{self, Style};
 use crate::deployment::Deployment;
 use crate::diagnosis;
 use crate::labels;
-use crate::observed::{Container, ContainerState, Health, Observed};
+use crate::observed::{Container, ContainerState, Health, Observed, lack};
 use crate::plan;
+use crate::report::Report;
 
-/// One line of the table.
+/// One line of the table: a container, or one that is missing.
 struct Row {
     service: String,
     container: String,
     state: String,
+    health: String,
     ready: String,
+    restarts: String,
     since: String,
     image: String,
 }
 
-/// The state for people.
+impl Row {
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.service.clone(),
+            self.container.clone(),
+            self.state.clone(),
+            self.health.clone(),
+            self.ready.clone(),
+            self.restarts.clone(),
+            self.since.clone(),
+            self.image.clone(),
+        ]
+    }
+}
+
+/// The names of the columns.
+const HEAD: [&str; 8] = [
+    "SERVICE",
+    "CONTAINER",
+    "STATE",
+    "HEALTH",
+    "READY",
+    "RESTARTS",
+    "UP",
+    "IMAGE",
+];
+
+/// The whole for people.
 #[must_use]
 pub fn view(
     deployment: &Deployment,
     observed: &Observed,
+    report: &Report,
     now: OffsetDateTime,
     style: Style,
 ) -> String {
@@ -57,6 +89,8 @@ pub fn view(
             "these containers belong to another instance: `{other}`\n"
         ));
     }
+    text.push('\n');
+    text.push_str(&report::view(report, &deployment.root, now, style));
     text
 }
 
@@ -77,7 +111,7 @@ fn not_working(deployment: &Deployment, observed: &Observed) -> String {
     lines.collect()
 }
 
-/// The services for people, one line each.
+/// The containers for people, one line each.
 #[must_use]
 pub fn table_of(
     deployment: &Deployment,
@@ -85,25 +119,85 @@ pub fn table_of(
     now: OffsetDateTime,
     style: Style,
 ) -> String {
-    let rows: Vec<Row> = deployment
-        .project
-        .start_order()
+    let rows: Vec<Row> = all(deployment, observed)
         .into_iter()
-        .map(|service| row(deployment, observed, service, now))
+        .map(|place| row(&place, now))
         .collect();
     table(&rows, style)
 }
 
-fn row(deployment: &Deployment, observed: &Observed, service: &str, now: OffsetDateTime) -> Row {
-    let container = observed.container(service);
-    Row {
-        service: service.to_owned(),
-        container: deployment.project.container_name(service),
-        state: container.map_or_else(|| "missing".to_owned(), |found| state(found.state)),
-        ready: ready(observed, service),
-        since: container.map_or_else(String::new, |found| since(found, now)),
-        image: container.map_or_else(String::new, |found| found.image.clone()),
+/// A place for a container in the deployment.
+struct Place<'a> {
+    service: &'a str,
+    name: String,
+    container: Option<&'a Container>,
+    /// Why it does not do its work.
+    lack: Option<String>,
+    /// Whether something has shown that it does its work: its probe or its health check.
+    is_shown_ready: bool,
+}
+
+/// All places in start order: the containers there are, and those that should be. A service that
+/// has none and needs none still has one place.
+fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>> {
+    let project = &deployment.project;
+    let mut places = Vec::new();
+    for service in project.start_order() {
+        let found = observed.containers_of(service);
+        for (position, container) in found.iter().enumerate() {
+            // The probe asks the first one.
+            let readiness = observed.readiness.get(service).filter(|_| position == 0);
+            let lost = container.lost_network(project);
+            let lack = lack::of(container, lost.as_deref(), readiness);
+            let is_asked = container.health == Some(Health::Healthy) || readiness.is_some();
+            places.push(Place {
+                service,
+                name: container.name.clone(),
+                container: Some(container),
+                is_shown_ready: is_asked && lack.is_none(),
+                lack: lack.map(|lack| lack.because),
+            });
+        }
+        let is_there = |number: u32| found.iter().any(|found| found.number() == number);
+        let wanted = project.scale(service).max(u32::from(found.is_empty()));
+        for number in (1..=wanted).filter(|number| !is_there(*number)) {
+            places.push(Place {
+                service,
+                name: project.numbered_name(service, number),
+                container: None,
+                lack: Some("it does not exist".to_owned()),
+                is_shown_ready: false,
+            });
+        }
     }
+    places
+}
+
+fn row(place: &Place<'_>, now: OffsetDateTime) -> Row {
+    let container = place.container;
+    let of = |text: &dyn Fn(&Container) -> String| container.map(text).unwrap_or_default();
+    Row {
+        service: place.service.to_owned(),
+        container: place.name.clone(),
+        state: container.map_or_else(|| "missing".to_owned(), |found| state(found.state)),
+        health: of(&|found| match found.state.is_running() {
+            true => health(found.health).unwrap_or("none").to_owned(),
+            // What the last check said counts no more.
+            false => String::new(),
+        }),
+        ready: of(&|found| ready(found, place)),
+        restarts: of(&|found| found.restarts.to_string()),
+        since: of(&|found| since(found, now)),
+        image: of(&|found| found.image.clone()),
+    }
+}
+
+fn health(health: Option<Health>) -> Option<&'static str> {
+    health.map(|health| match health {
+        Health::Starting => "starting",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    })
 }
 
 fn state(state: ContainerState) -> String {
@@ -124,26 +218,16 @@ fn state(state: ContainerState) -> String {
     }
 }
 
-fn ready(observed: &Observed, service: &str) -> String {
-    let Some(container) = observed.container(service) else {
-        return String::new();
-    };
+fn ready(container: &Container, place: &Place<'_>) -> String {
     if !container.state.is_running() {
-        // The column before says why.
+        // The column of the state says why.
         return "no".to_owned();
     }
-    match observed.shortcoming(service) {
+    match &place.lack {
         Some(because) => format!("no: {because}"),
-        None if is_shown_ready(observed, service) => "yes".to_owned(),
+        None if place.is_shown_ready => "yes".to_owned(),
         None => "unknown: it has no probe".to_owned(),
     }
-}
-
-/// Whether something has shown that a service does its work: its probe or its health check.
-fn is_shown_ready(observed: &Observed, service: &str) -> bool {
-    let health = observed.container(service).and_then(|found| found.health);
-    let is_asked = health == Some(Health::Healthy) || observed.readiness.contains_key(service);
-    is_asked && observed.shortcoming(service).is_none()
 }
 
 fn since(container: &Container, now: OffsetDateTime) -> String {
@@ -159,78 +243,36 @@ fn since(container: &Container, now: OffsetDateTime) -> String {
 }
 
 fn table(rows: &[Row], style: Style) -> String {
-    let head = ["SERVICE", "CONTAINER", "STATE", "READY", "UP", "IMAGE"];
-    let cells: Vec<[&str; 6]> = rows
-        .iter()
-        .map(|row| {
-            [
-                &*row.service,
-                &*row.container,
-                &*row.state,
-                &*row.ready,
-                &*row.since,
-                &*row.image,
-            ]
-        })
-        .collect();
-    let width = |column: usize| {
-        let content = cells
-            .iter()
-            .filter_map(|cells| cells.get(column))
-            .map(|cell| cell.chars().count());
-        content
-            .chain(head.get(column).map(|name| name.len()))
-            .max()
-            .unwrap_or(0)
-    };
-    let line = |cells: &[&str; 6]| {
-        let padded = cells.iter().enumerate().map(|(column, cell)| {
-            let gap = width(column).saturating_sub(cell.chars().count());
-            format!("{cell}{}", " ".repeat(gap))
-        });
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut text = format!("{}\n", style.dim(&line(&head)));
-    for cells in &cells {
-        text.push_str(&line(cells));
-        text.push('\n');
+    let mut cells = vec![HEAD.map(str::to_owned).to_vec()];
+    cells.extend(rows.iter().map(Row::cells));
+    let text = words::columns(&cells, "  ");
+    match text.split_once('\n') {
+        Some((head, rows)) => format!("{}\n{rows}", style.dim(head)),
+        None => text,
     }
-    text
 }
 
-/// The state for machines.
+/// The whole for machines.
 #[must_use]
-pub fn value(deployment: &Deployment, observed: &Observed) -> Value {
+pub fn value(
+    deployment: &Deployment,
+    observed: &Observed,
+    report: &Report,
+    now: OffsetDateTime,
+) -> Value {
+    let places = all(deployment, observed);
     let services: Vec<Value> = deployment
         .project
         .start_order()
         .into_iter()
-        .map(|service| {
-            let container = observed.container(service);
-            json!({
-                "service": service,
-                "container": deployment.project.container_name(service),
-                "state": container.map_or("missing", |found| word(found.state)),
-                "exit_code": container.and_then(|found| exit_code(found.state)),
-                "health": container.and_then(|found| found.health).map(|health| match health {
-                    Health::Starting => "starting",
-                    Health::Healthy => "healthy",
-                    Health::Unhealthy => "unhealthy",
-                }),
-                "ready": is_shown_ready(observed, service),
-                "reason": observed.shortcoming(service),
-                "restarts": container.map(|found| found.restarts),
-                "started_at": container.map(|found| &found.started_at),
-                "image": container.map(|found| &found.image),
-                "bundled": container.is_some_and(|found| found.labels.contains_key(labels::BUNDLED)),
-            })
-        })
+        .map(|service| service_value(deployment, observed, &places, service))
         .collect();
     let orphans: Vec<&str> = plan::orphans(deployment, observed)
         .into_iter()
         .map(|found| found.name.as_str())
         .collect();
-    json!({
+    let mut value = json!({
+        "at": now.to_offset(UtcOffset::UTC).truncate_to_second().format(&Rfc3339).ok(),
         "project": deployment.project.name,
         "edition": deployment.edition.id(),
         "version": deployment.version.to_string(),
@@ -244,6 +286,51 @@ pub fn value(deployment: &Deployment, observed: &Observed) -> Value {
             .collect::<Vec<_>>(),
         "orphans": orphans,
         "other_instance": observed.other_instance,
+    });
+    if let Some(value) = value.as_object_mut() {
+        value.extend(report::fields(report, now));
+    }
+    value
+}
+
+/// A service with its first container, and below `containers` with all.
+fn service_value(
+    deployment: &Deployment,
+    observed: &Observed,
+    places: &[Place<'_>],
+    service: &str,
+) -> Value {
+    let own: Vec<&Place<'_>> = places
+        .iter()
+        .filter(|place| place.service == service)
+        .collect();
+    let mut value = json!({ "service": service });
+    let first = own.first().map(|first| place_value(first));
+    if let (Some(value), Some(Value::Object(first))) = (value.as_object_mut(), first) {
+        value.extend(first);
+        // The name under which the first one is known, also where only others are left.
+        let name = deployment.project.container_name(service);
+        value.insert("container".to_owned(), name.into());
+        value.insert("reason".to_owned(), observed.shortcoming(service).into());
+        let all = own.iter().map(|place| place_value(place));
+        value.insert("containers".to_owned(), all.collect());
+    }
+    value
+}
+
+fn place_value(place: &Place<'_>) -> Value {
+    let container = place.container;
+    json!({
+        "container": place.name,
+        "state": container.map_or("missing", |found| word(found.state)),
+        "exit_code": container.and_then(|found| exit_code(found.state)),
+        "health": container.and_then(|found| health(found.health)),
+        "ready": place.is_shown_ready,
+        "reason": place.lack,
+        "restarts": container.map(|found| found.restarts),
+        "started_at": container.map(|found| &found.started_at),
+        "image": container.map(|found| &found.image),
+        "bundled": container.is_some_and(|found| found.labels.contains_key(labels::BUNDLED)),
     })
 }
 

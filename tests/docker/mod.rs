@@ -25,6 +25,9 @@ mod pulls;
 mod raw;
 mod ready;
 mod restart;
+mod status;
 mod takeover;
 mod terminal;
 mod two;
+
+pub use instance::{http, signal};

@@ -120,6 +120,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "secret",
         ],
     ),
+    ("report", &["engine", "observed"]),
     ("script", &["engine", "release"]),
     (
         "stores",
@@ -189,6 +190,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "observed",
             "people",
             "plan",
+            "report",
             "script",
             "settings",
             "site",
@@ -224,6 +226,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "plan",
             "probe",
             "release",
+            "report",
             "rollback",
             "script",
             "seed",
