@@ -32,4 +32,5 @@ pub mod status;
 pub mod stop;
 pub mod texlive;
 pub mod up;
+pub mod upgrade;
 pub mod user;

@@ -24,6 +24,8 @@ pub const NOT_READY: u8 = 9;
 pub const NOT_ROLLED_BACK: u8 = 11;
 /// Verification, signature or integrity failure.
 pub const INTEGRITY: u8 = 12;
+/// Upgrade path refused.
+pub const UPGRADE_REFUSED: u8 = 14;
 /// An unfinished operation was found: `resume` or `rollback` first.
 pub const UNFINISHED: u8 = 15;
 /// A program in a container that cannot be run, as shells say it.

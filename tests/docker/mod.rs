@@ -29,5 +29,6 @@ mod status;
 mod takeover;
 mod terminal;
 mod two;
+mod upgrade;
 
 pub use instance::{http, signal};

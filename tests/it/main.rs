@@ -48,5 +48,6 @@ mod smtp;
 mod status;
 mod texlive;
 mod unfinished;
+mod upgrade;
 mod volumes;
 mod waiting;

@@ -66,7 +66,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
 }
 
 /// The refusal to write over a file that changed while its changes were shown.
-fn changed_meanwhile() -> CommandError {
+pub(super) fn changed_meanwhile() -> CommandError {
     CommandError::new(
         "CONFIG_CHANGED",
         exit::CHANGED,
