@@ -3,6 +3,7 @@
 //! host.
 
 pub mod config;
+pub mod containers;
 pub mod diff;
 pub mod doctor;
 pub mod drift;

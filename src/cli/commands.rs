@@ -1,8 +1,10 @@
 //! One file per command: what it accepts, and a short `run` that wires the layers.
 
 pub mod apply;
+pub mod backup_config;
 pub mod compose;
 pub mod config;
+pub mod docker_compose;
 pub mod doctor;
 pub mod down;
 pub mod drift;

@@ -42,8 +42,10 @@ pub(super) enum Command {
     Flush(commands::flush::Args),
     Mail(commands::mail::Args),
     Compose(commands::compose::Args),
+    DockerCompose(commands::docker_compose::Args),
     Metrics(commands::metrics::Args),
     Config(commands::config::Args),
+    BackupConfig(commands::backup_config::Args),
     #[command(hide = true)]
     RenameRcVars(commands::config::migrate::AliasArgs),
     #[command(hide = true, name = "rename-env-vars-5-0")]
@@ -97,8 +99,10 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::Flush(args) => wait(session, commands::flush::run(args, session)),
         Command::Mail(args) => wait(session, commands::mail::run(args, session)),
         Command::Compose(args) => commands::compose::run(args, session),
+        Command::DockerCompose(args) => commands::docker_compose::run(args, session),
         Command::Metrics(args) => wait(session, commands::metrics::run(args, session)),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
+        Command::BackupConfig(args) => commands::backup_config::run(args, session),
         Command::RenameRcVars(_) => {
             let scope = commands::config::migrate::Scope::Rc;
             wait(

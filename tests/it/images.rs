@@ -1,4 +1,7 @@
-//! Images of an instance.
+//! Images of an instance, and copies of its configuration.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use toolkit::compose::load;
 use toolkit::engine::memory::MemoryEngine;
@@ -10,6 +13,10 @@ use toolkit::plan;
 
 use crate::convergence::titles;
 use crate::sandbox::{Sandbox, bare};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
 
 #[tokio::test]
 async fn what_can_go_is_told_with_what_it_frees() {
@@ -95,6 +102,46 @@ async fn bundled_images_that_are_here_are_not_made_again() {
     };
     let plan = plan::pull::images(&deployment, &observed, &[], &[], false);
     assert_eq!(titles(&plan), ["make images of the bundled servers b"]);
+}
+
+#[test]
+fn a_copy_of_the_configuration_is_private_and_overwrites_nothing() {
+    let sandbox = Sandbox::initialised(&[]);
+    let run = |arguments: &[&str]| {
+        let ran = sandbox.run(&[&["backup-config", "--format", "json"], arguments].concat());
+        let ran = ran.succeeded();
+        let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(answer["schema"], "toolkit.backup-config/v1");
+        let path = answer["data"]["path"].as_str().unwrap().to_owned();
+        let path = path.replace("[ROOT]", &sandbox.root().to_string_lossy());
+        (path, answer["data"]["files"].as_u64().unwrap())
+    };
+    let secrets = sandbox.read("config/variables.env");
+    let (folder, files) = run(&["kept"]);
+    assert_eq!(files, 3);
+    assert_eq!(mode(&sandbox.root().join("kept")), 0o700);
+    let folder = Path::new(&folder);
+    assert_eq!(mode(folder), 0o700);
+    assert_eq!(mode(&folder.join("variables.env")), 0o600);
+    let kept = std::fs::read_to_string(folder.join("variables.env")).unwrap();
+    assert_eq!(kept, secrets);
+    for form in ["tar", "zip"] {
+        let (archive, files) = run(&["-m", form, "kept"]);
+        assert_eq!(files, 3);
+        assert!(archive.ends_with(&format!(".{form}")), "{archive}");
+        assert_eq!(mode(Path::new(&archive)), 0o600);
+        let bytes = std::fs::read(&archive).unwrap();
+        let held = String::from_utf8_lossy(&bytes);
+        assert!(held.contains("config/variables.env") && held.contains(&secrets));
+    }
+    let (planned, _) = run(&["--dry-run", "elsewhere"]);
+    assert!(!Path::new(&planned).exists() && !sandbox.root().join("elsewhere").exists());
+    for inside in ["config", "config/kept", "kept/../config"] {
+        let ran = sandbox.run(&["backup-config", inside]).ended_with(2);
+        assert!(ran.stderr.contains("lies within config/"), "{}", ran.all());
+    }
+    sandbox.write("file", "");
+    sandbox.run(&["backup-config", "file"]).ended_with(1);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod config;
 mod convergence;
 #[path = "../docker/mod.rs"]
 mod docker;
+mod docker_compose;
 mod flatten;
 mod forwarders;
 mod golden;

@@ -69,6 +69,15 @@ impl Sandbox {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// Writes a script below `bin`, which can be run.
+    pub fn program(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = format!("bin/{name}");
+        self.write(&path, text);
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.root().join(path), mode).expect("a mode");
+    }
+
     /// Reads a file.
     pub fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.root().join(path)).expect("the file exists")

@@ -1,0 +1,177 @@
+//! Every script name of the upstream toolkit, called as its documentation says, on an instance of the
+//! bundled servers: through `bin/`, as people and their cron jobs do.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::instance::Instance;
+use crate::sandbox::{PROGRAM, Ran, Sandbox, files, project};
+
+/// A copy of `bin/` in a sandbox, with the program on the path as an installed one is.
+struct Scripts<'a> {
+    sandbox: &'a Sandbox,
+    called: BTreeSet<String>,
+}
+
+impl<'a> Scripts<'a> {
+    fn new(sandbox: &'a Sandbox) -> Self {
+        let root = sandbox.root();
+        for folder in ["bin", "installed"] {
+            std::fs::create_dir(root.join(folder)).unwrap();
+        }
+        for script in files("bin", "") {
+            let name = script.file_name().unwrap();
+            std::fs::copy(&script, root.join("bin").join(name)).unwrap();
+        }
+        symlink(PROGRAM, root.join("installed/toolkit")).unwrap();
+        Self {
+            sandbox,
+            called: BTreeSet::new(),
+        }
+    }
+
+    /// Runs `bin/NAME` with arguments and a text on its standard input.
+    fn run(&mut self, line: &str, input: &str) -> Ran {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.called.insert(words[0].to_owned());
+        let root = self.sandbox.root();
+        let mut command = Command::new(root.join("bin").join(words[0]));
+        command
+            .args(&words[1..])
+            .env_clear()
+            .env(
+                "PATH",
+                format!("{}/installed:/usr/bin:/bin", root.display()),
+            )
+            .env("HOME", &root)
+            // The scripts find their instance by where they lie.
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Ok(host) = std::env::var("DOCKER_HOST") {
+            command.env("DOCKER_HOST", host);
+        }
+        let mut child = command.spawn().unwrap();
+        // A program that needs no input may have ended.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        self.sandbox.ran(&child.wait_with_output().unwrap())
+    }
+}
+
+#[test]
+fn every_old_script_does_what_its_documentation_says() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let mut scripts = Scripts::new(&instance.sandbox);
+    let root = instance.sandbox.root();
+    let states = || -> Vec<(String, bool)> {
+        let all = instance.containers().into_iter();
+        all.map(|found| (found.service, found.state.is_running()))
+            .collect()
+    };
+    let of = |state: bool| ["mongo", "redis", "sharelatex"].map(|name| (name.to_owned(), state));
+
+    // A configuration that is there is not made again.
+    let before = instance.sandbox.read("config/overleaf.rc");
+    scripts.run("init", "").succeeded();
+    assert_eq!(instance.sandbox.read("config/overleaf.rc"), before);
+
+    scripts.run("up -d", "").succeeded();
+    assert_eq!(states(), of(true));
+    scripts.run("start", "").succeeded();
+    let ran = scripts.run("doctor", "").succeeded();
+    assert!(
+        ran.stdout.contains("\n0 blocking failures"),
+        "{}",
+        ran.all()
+    );
+
+    let ran = scripts.run("docker-compose ps", "").succeeded();
+    assert!(ran.stdout.starts_with("NAME"), "{}", ran.all());
+    assert_eq!(ran.stdout.lines().count(), 4, "{}", ran.all());
+    let ran = scripts.run("logs -n 1 web", "").succeeded();
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.all());
+    assert!(ran.stdout.contains("  web  "), "{}", ran.all());
+    let all = scripts.run("logs -n all web", "").succeeded();
+    assert!(all.stdout.lines().count() > 1, "{}", all.all());
+    let ran = scripts.run("error-logs -n 5 web", "").succeeded();
+    assert_eq!(ran.stdout, "", "no error happened");
+
+    let ran = scripts.run("shell", "id -u; exit 3\n").ended_with(3);
+    assert_eq!(ran.stdout, "0\n", "{}", ran.all());
+    let ran = scripts
+        .run("mongo", "db.runCommand({ping: 1})\n")
+        .succeeded();
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answer["ok"], 1.0, "{}", ran.all());
+    let ran = scripts.run("run-script ls", "").succeeded();
+    let script = "modules/server-ce-scripts/scripts/create-user.mjs";
+    assert!(ran.stdout.contains(script), "{}", ran.all());
+    let line = format!("run-script {script} --admin --email=joe@example.org");
+    let ran = scripts.run(&line, "").succeeded();
+    assert!(
+        ran.stdout.contains("/user/activate?token="),
+        "{}",
+        ran.all()
+    );
+    let ran = scripts.run("images", "").succeeded();
+    assert!(ran.stdout.starts_with("IMAGE "), "{}", ran.all());
+
+    for (mode, ending) in [("copy", ""), ("zip", ".zip"), ("tar", ".tar")] {
+        let folder = root.join("kept").join(mode);
+        let line = format!("backup-config -m {mode} {}", folder.display());
+        let ran = scripts.run(&line, "").succeeded();
+        let found: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        let [kept] = found.as_slice() else {
+            panic!("{found:?}: {}", ran.all());
+        };
+        assert!(kept.to_str().unwrap().ends_with(ending), "{kept:?}");
+        assert_eq!(kept.is_dir(), mode == "copy");
+    }
+
+    // An upgrade shows what changes and asks; nobody answers.
+    let ran = scripts.run("upgrade", "").ended_with(2);
+    assert!(ran.stdout.contains("+++ config/version"), "{}", ran.all());
+    assert!(ran.stderr.contains("error[NO_ANSWER]"), "{}", ran.all());
+
+    scripts.run("stop", "").succeeded();
+    assert_eq!(states(), of(false));
+    scripts.run("start", "").succeeded();
+    assert_eq!(states(), of(true));
+    scripts.run("stop redis", "").succeeded();
+    assert!(states().contains(&("redis".to_owned(), false)));
+
+    instance
+        .sandbox
+        .write("config/variables.env", "SHARELATEX_APP_NAME=Ours\n");
+    scripts.run("rename-env-vars-5-0 --yes", "").succeeded();
+    let renamed = instance.sandbox.read("config/variables.env");
+    assert!(renamed.contains("OVERLEAF_APP_NAME=Ours"), "{renamed}");
+    let old = instance.sandbox.read("config/overleaf.rc");
+    let old = old.replace("\nOVERLEAF_PORT=", "\nSHARELATEX_PORT=");
+    assert!(old.contains("\nSHARELATEX_PORT="), "{old}");
+    instance.sandbox.write("config/overleaf.rc", &old);
+    scripts.run("rename-rc-vars --yes", "").succeeded();
+    let renamed = instance.sandbox.read("config/overleaf.rc");
+    assert!(renamed.contains("\nOVERLEAF_PORT="), "{renamed}");
+
+    scripts.run("docker-compose down", "").succeeded();
+    assert_eq!(states(), []);
+
+    // Those are new: they build the program, make an instance at once, or are for this project itself.
+    let new = ["quickstart", "test", "toolkit"].map(str::to_owned);
+    let all = files("bin", "").into_iter();
+    let all = all.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let old: BTreeSet<String> = all.filter(|name| !new.contains(name)).collect();
+    assert_eq!(scripts.called, old, "below {}", project().display());
+}
