@@ -2,6 +2,7 @@
 //! only module that reads the environment, the current directory and the arguments.
 
 pub mod commands;
+pub mod completion;
 pub mod conversation;
 mod deed;
 mod definitions;
@@ -315,6 +316,10 @@ pub fn main() -> ExitCode {
 static LOCAL_OFFSET: OnceLock<UtcOffset> = OnceLock::new();
 
 fn run(arguments: Vec<OsString>) -> u8 {
+    if let Some(names) = completion::answer(&arguments) {
+        Ui::new(Manners::default()).answer(&String::from_utf8_lossy(&names));
+        return exit::DONE;
+    }
     let typed = arguments.iter();
     let typed: Vec<String> = typed
         .map(|word| word.to_string_lossy().into_owned())

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod backup_config;
+pub mod completions;
 pub mod compose;
 pub mod config;
 pub mod docker_compose;
@@ -17,6 +18,7 @@ pub mod images;
 pub mod init;
 pub mod logs;
 pub mod mail;
+pub mod man;
 pub mod metrics;
 pub mod mongo;
 pub mod plan;
@@ -36,3 +38,4 @@ pub mod texlive;
 pub mod up;
 pub mod upgrade;
 pub mod user;
+pub mod version;

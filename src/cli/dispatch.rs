@@ -50,6 +50,9 @@ pub(super) enum Command {
     RenameRcVars(commands::config::migrate::AliasArgs),
     #[command(hide = true, name = "rename-env-vars-5-0")]
     RenameEnvVars(commands::config::migrate::AliasArgs),
+    Completions(commands::completions::Args),
+    Man(commands::man::Args),
+    Version(commands::version::Args),
     Serve(commands::serve::Args),
 }
 
@@ -101,6 +104,9 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::Compose(args) => commands::compose::run(args, session),
         Command::DockerCompose(args) => commands::docker_compose::run(args, session),
         Command::Metrics(args) => wait(session, commands::metrics::run(args, session)),
+        Command::Completions(args) => commands::completions::run(args, session),
+        Command::Man(args) => commands::man::run(args, session),
+        Command::Version(args) => commands::version::run(args, session),
         Command::Config(args) => wait(session, commands::config::run(args, session)),
         Command::BackupConfig(args) => commands::backup_config::run(args, session),
         Command::RenameRcVars(_) => {

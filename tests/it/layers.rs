@@ -217,6 +217,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "image",
             "images",
             "journal",
+            "labels",
             "lint",
             "logs",
             "mail",

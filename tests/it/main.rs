@@ -13,6 +13,7 @@
 
 mod checks;
 mod command_line;
+mod completions;
 mod compose_properties;
 mod compose_rows;
 mod conditions;
