@@ -16,7 +16,8 @@ fn all_that_is_asked_for_can_be_a_flag() {
             "--url",
             "https://tex.example.org/",
             "--listen",
-            "0.0.0.0:8443",
+            // All addresses would count those on which other tests listen.
+            "127.9.8.6:8443",
             "--tls",
             "nginx",
             "--tls-certificate",
@@ -41,7 +42,7 @@ fn all_that_is_asked_for_can_be_a_flag() {
         "OVERLEAF_LISTEN_IP=127.0.0.1",
         "OVERLEAF_PORT=8080",
         "NGINX_ENABLED=true",
-        "NGINX_TLS_LISTEN_IP=0.0.0.0",
+        "NGINX_TLS_LISTEN_IP=127.9.8.6",
         "TLS_PORT=8443",
         "TLS_CERTIFICATE_PATH=tls/site.pem",
         &format!("OVERLEAF_DATA_PATH={}/overleaf", disk.display()),
