@@ -65,7 +65,8 @@ where
         start.follow(source, end, sender.clone());
     }
     let mut known = sources.to_vec();
-    // Looking alone keeps nobody waiting for news.
+    // Looking alone keeps nobody waiting for news, unless there was nothing to begin with.
+    let mut first = sources.is_empty().then(|| sender.clone());
     let sender = sender.downgrade();
     tokio::spawn(async move {
         loop {
@@ -83,6 +84,7 @@ where
                 let _ = sender.send(News::Source(source.clone())).await;
                 let end = tokio::spawn(std::future::ready(Ok(end)));
                 start.follow(&source, end, sender.clone());
+                drop(first.take());
             }
         }
     });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::beginning::beginning;
@@ -202,10 +202,10 @@ impl Last {
     }
 }
 
-/// Begins to read the sources.
+/// Begins to read the sources, of which some are in these containers of the project.
 pub fn read<E: Inside + Send + Sync + 'static>(
     engine: &Arc<E>,
-    project: &str,
+    containers: &Arc<[Container]>,
     sources: &[Source],
     wanted: &Arc<Wanted>,
 ) -> Reading {
@@ -213,45 +213,29 @@ pub fn read<E: Inside + Send + Sync + 'static>(
         records: Vec::new(),
         ends: Vec::new(),
     };
-    let listed = Arc::new(Listed::new());
     for (place, source) in sources.iter().enumerate() {
         let (sender, receiver) = mpsc::channel(WAITING);
         reading.records.push(Records {
             receiver,
             batch: Vec::new().into_iter(),
         });
-        let (engine, project) = (Arc::clone(engine), project.to_owned());
+        let (engine, containers) = (Arc::clone(engine), Arc::clone(containers));
         let (wanted, way) = (Arc::clone(wanted), source.way.clone());
-        let listed = Arc::clone(&listed);
         let assembler = assembler(place, wanted.follow, &way);
         reading.ends.push(match way {
             Way::File(path) => {
                 tokio::task::spawn_blocking(move || read_file(&path, &wanted, assembler, sender))
             }
             Way::Output { service, number } => tokio::spawn(async move {
-                let containers = containers(&*engine, &project, &listed).await?;
-                let container = numbered(containers, &service, number);
+                let container = numbered(&containers, &service, number);
                 read_output(&*engine, container, &wanted, assembler, sender).await
             }),
             Way::Inside(path) => tokio::spawn(async move {
-                let containers = containers(&*engine, &project, &listed).await?;
-                read_inside(&*engine, containers, &path, &wanted, assembler, sender).await
+                read_inside(&*engine, &containers, &path, &wanted, assembler, sender).await
             }),
         });
     }
     reading
-}
-
-/// The containers of the project, for all sources.
-type Listed = OnceCell<Vec<Container>>;
-
-async fn containers<'a>(
-    engine: &impl Inside,
-    project: &str,
-    listed: &'a Listed,
-) -> Result<&'a [Container], GatherError> {
-    let all = listed.get_or_try_init(|| engine.project_containers(project));
-    Ok(all.await?)
 }
 
 /// The id of a container.
@@ -510,23 +494,22 @@ async fn open_inside(
     })
 }
 
-/// Hands on the bytes of one source as they were written.
+/// Hands on the bytes of one source as they were written; it is in one of these containers of the
+/// project, or a file of this machine, of which nothing comes: the system copies those.
 ///
 /// # Errors
 /// It cannot be read, or nobody takes the bytes any more.
 pub async fn copy(
     engine: &impl Inside,
-    project: &str,
+    containers: &[Container],
     source: &Source,
     lines: Lines,
     sender: &mpsc::Sender<Vec<u8>>,
 ) -> Result<(), GatherError> {
-    let listed = engine.project_containers(project).await?;
     let mut content: BoxStream<'_, Result<Bytes, GatherError>> = match &source.way {
-        // Files of this machine are copied by the system.
         Way::File(_) => return Ok(()),
         Way::Output { service, number } => {
-            let Some(container) = numbered(&listed, service, *number) else {
+            let Some(container) = numbered(containers, service, *number) else {
                 return Ok(());
             };
             let request = LogRequest {
@@ -540,7 +523,12 @@ pub async fn copy(
             let output = output.map_ok(Output::into_bytes).map_err(GatherError::from);
             output.boxed()
         }
-        Way::Inside(path) => open_inside(engine, &listed, path, lines).await?.content().0,
+        Way::Inside(path) => {
+            open_inside(engine, containers, path, lines)
+                .await?
+                .content()
+                .0
+        }
     };
     let mut batch = Vec::with_capacity(2 * BATCH);
     while let Some(piece) = content.next().await {

@@ -362,6 +362,21 @@ fn a_mounted_folder_is_read_without_the_engine() {
     let late = found.iter().filter(|line| line.contains("\"late\""));
     assert_eq!(late.count(), 2, "{found:#?}");
 
+    // One whose service has written nothing is waited for.
+    drop(following);
+    let mut command = instance.sandbox.command(&["logs", "-f", "references"]);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut following = Following {
+        child,
+        lines: Some(lines),
+    };
+    assert_eq!(said.next().unwrap().unwrap(), "`references` has no log yet");
+    std::fs::write(path.with_file_name("references.log"), "a beginning\n").unwrap();
+    following.until("a beginning");
+
     // Without its container the files are still there.
     drop(following);
     instance.run(&["down"]).succeeded();

@@ -15,6 +15,7 @@ use toolkit::labels;
 use toolkit::logs::Filter;
 use toolkit::logs::level::Level;
 use toolkit::logs::merge::Merge;
+use toolkit::observed::Container;
 use toolkit::release;
 
 use super::sandbox::{PROGRAM, Sandbox, project};
@@ -130,6 +131,11 @@ fn sources(folder: &Path, names: &[&str]) -> Vec<Source> {
     names.iter().map(source).collect()
 }
 
+/// The containers of the project.
+async fn listed(engine: &MemoryEngine) -> Arc<[Container]> {
+    engine.project_containers("p").await.unwrap().into()
+}
+
 async fn nothing_new() -> Vec<Source> {
     Vec::new()
 }
@@ -142,7 +148,7 @@ async fn read(sources: &[Source], lines: Lines, filter: Filter) -> String {
         filter,
         follow: false,
     });
-    let mut reading = gather::read(&engine, "p", sources, &wanted);
+    let mut reading = gather::read(&engine, &listed(&engine).await, sources, &wanted);
     let records = std::mem::take(&mut reading.records);
     let merged = tokio::task::spawn_blocking(move || {
         let texts = Merge::new(records).map(|record| String::from_utf8(record.text).unwrap());
@@ -244,7 +250,7 @@ async fn files_are_followed_through_rotations_without_loss_or_doubling() {
         follow: true,
     });
     let followed = sources(folder.path(), &["a"]);
-    let mut reading = gather::read(&engine, "p", &followed, &wanted);
+    let mut reading = gather::read(&engine, &listed(&engine).await, &followed, &wanted);
     let records = std::mem::take(&mut reading.records);
     let first = tokio::task::spawn_blocking(move || Merge::new(records).count());
     assert_eq!(first.await.unwrap(), 1);
@@ -275,6 +281,11 @@ async fn files_are_followed_through_rotations_without_loss_or_doubling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_comes_later_is_followed_from_its_first_line() {
+    // Beside another one, and where there was none.
+    tokio::join!(joined_later(&["a"]), joined_later(&[]));
+}
+
+async fn joined_later(before: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     append(&folder.path().join("a.log"), &bunyan(30, 0, "old"));
     let engine = Arc::new(MemoryEngine::new(&[], &[]));
@@ -283,23 +294,29 @@ async fn a_file_that_comes_later_is_followed_from_its_first_line() {
         filter: Filter::default(),
         follow: true,
     });
-    let [a, b] = ["a", "b"].map(|name| sources(folder.path(), &[name]).remove(0));
-    let mut reading = gather::read(&engine, "p", std::slice::from_ref(&a), &wanted);
+    let (begun, late) = (
+        sources(folder.path(), before),
+        sources(folder.path(), &["b"]),
+    );
+    let mut reading = gather::read(&engine, &listed(&engine).await, &begun, &wanted);
     let records = std::mem::take(&mut reading.records);
     let first = tokio::task::spawn_blocking(move || Merge::new(records).count());
     assert_eq!(first.await.unwrap(), 0);
-    let there = vec![a.clone(), b.clone()];
+    let there = [&*begun, &*late].concat();
     let look = move || std::future::ready(there.clone());
     append(&folder.path().join("b.log"), &bunyan(30, 1, "one"));
-    let mut news = gather::follow(&engine, "p", &[a], &wanted, reading, look);
-    assert_eq!(news.recv().await, Some(News::Source(b)));
+    let mut news = gather::follow(&engine, "p", &begun, &wanted, reading, look);
+    assert_eq!(
+        news.recv().await.as_ref(),
+        late.first().cloned().map(News::Source).as_ref()
+    );
     append(&folder.path().join("b.log"), &bunyan(30, 2, "two"));
     for (second, message) in [(1, "one"), (2, "two")] {
-        let Some(News::Record(record)) = news.recv().await else {
-            panic!("{message}");
+        let found = match news.recv().await {
+            Some(News::Record(record)) => (record.source, String::from_utf8(record.text).unwrap()),
+            other => (usize::MAX, format!("{other:?}")),
         };
-        let text = String::from_utf8(record.text).unwrap();
-        assert_eq!((record.source, text), (1, bunyan(30, second, message)));
+        assert_eq!(found, (begun.len(), bunyan(30, second, message)));
     }
 }
 
@@ -365,7 +382,7 @@ async fn a_file_in_a_container_is_followed_without_doubling_whatever_was_shown()
             service: "a".to_owned(),
             way: Way::Inside("/a.log".to_owned()),
         }];
-        let mut reading = gather::read(&engine, "p", &followed, &wanted);
+        let mut reading = gather::read(&engine, &listed(&engine).await, &followed, &wanted);
         let records = std::mem::take(&mut reading.records);
         let first = tokio::task::spawn_blocking(move || {
             let texts = Merge::new(records).map(|record| String::from_utf8(record.text).unwrap());
@@ -405,7 +422,7 @@ async fn output_is_followed_from_where_it_was_read_to_though_nothing_is_shown() 
                 number: 1,
             },
         }];
-        let mut reading = gather::read(&engine, "p", &followed, &wanted);
+        let mut reading = gather::read(&engine, &listed(&engine).await, &followed, &wanted);
         let records = std::mem::take(&mut reading.records);
         let first = tokio::task::spawn_blocking(move || Merge::new(records).count());
         assert_eq!(first.await.unwrap(), 0, "{before:?}");

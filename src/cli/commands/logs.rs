@@ -107,12 +107,8 @@ pub(super) async fn show(
     counts: fn(&Source) -> bool,
 ) -> Result<u8, CommandError> {
     let wanted = Arc::new(choice.wanted(level)?);
-    let root = instance::root(session)?;
-    // The engine answers while the configuration is read.
-    let (engine, instance) = tokio::join!(instance::engine(session, &root), async {
-        instance::load_at(session, &root)
-    });
-    let (instance, engine) = (instance?, Arc::new(engine?));
+    let (instance, engine) = instance::load_and_connect(session)?;
+    let engine = Arc::new(engine.await?);
     let interrupt = Interrupt::listen().context("signals cannot be handled")?;
     // What is under way needs no end: Ctrl-C is how a log that is followed is left.
     session.works.store(true, Ordering::Relaxed);
@@ -121,11 +117,13 @@ pub(super) async fn show(
         let (facts, containers) = tokio::join!(engine.facts(), engine.project_containers(&project));
         let is_here = observe::machine::elsewhere(&facts?).is_none();
         let search = Search::new(&instance, choice, counts, is_here)?;
-        let sources = sources(session, &search, &engine, &containers?).await?;
+        let containers: Arc<[Container]> = containers?.into();
+        let sources = sources(session, &search, &engine, &containers).await?;
         let shown = Shown {
             session,
             engine,
             project,
+            containers,
             sources,
             wanted,
             search: Arc::new(search),
@@ -232,6 +230,10 @@ impl Search {
                 place.names = &[];
                 choose(&gather::find(engine, containers, &place).await?)?
             }
+            // It will have one when it is written.
+            Err(none @ ChoiceError::NoLog { .. }) if self.waits => {
+                (Vec::new(), vec![none.to_string()])
+            }
             other => other?,
         })
     }
@@ -248,7 +250,7 @@ async fn sources(
     for note in notes {
         session.ui.say(&note);
     }
-    if sources.is_empty() {
+    if sources.is_empty() && !search.waits {
         return Err(
             CommandError::new("NO_LOG", exit::FAILED, "there is no log yet")
                 .because(format!(
@@ -266,6 +268,7 @@ struct Shown<'a> {
     session: &'a Session,
     engine: Arc<DockerEngine>,
     project: String,
+    containers: Arc<[Container]>,
     sources: Vec<Source>,
     wanted: Arc<Wanted>,
     search: Arc<Search>,
@@ -317,17 +320,21 @@ impl Shown<'_> {
             }
             Ok(())
         });
-        let read = async move {
-            let read = gather::copy(&*self.engine, &self.project, source, lines, &sender);
-            read.await
-        };
+        let (engine, containers) = (Arc::clone(&self.engine), Arc::clone(&self.containers));
+        let source = source.clone();
+        // A task of its own is woken by the thread that hears from the engine, and needs no other.
+        let read = tokio::spawn(async move {
+            gather::copy(&*engine, &containers, &source, lines, &sender).await
+        });
         let (read, written) = tokio::join!(read, writer);
         written??;
+        let read = read.context("the work on a log was given up");
+        let read = read.map_err(CommandError::from)?;
         Ok(read.map_err(CommandError::from)?)
     }
 
     async fn print(&self, output: File) -> Result<(), Ended> {
-        let mut reading = gather::read(&self.engine, &self.project, &self.sources, &self.wanted);
+        let mut reading = gather::read(&self.engine, &self.containers, &self.sources, &self.wanted);
         let records = std::mem::take(&mut reading.records);
         let mut printer = Printer::new(self.view(), output);
         let printer = blocking(move || -> io::Result<Printer<File>> {
