@@ -4,7 +4,7 @@ use crate::compose::Project;
 use crate::engine::stock::ListedContainer;
 use crate::image;
 use crate::labels;
-use crate::observed::ContainerState;
+use crate::observed::{Container, ContainerState};
 use crate::release::APPLICATION;
 
 /// What the name of a compile's container begins with.
@@ -33,16 +33,30 @@ pub fn is_sandboxed(project: &Project) -> bool {
 /// The image that new projects get, under the name by which projects know it.
 #[must_use]
 pub fn default_image(project: &Project) -> Option<&str> {
+    default_of(&|name| variable(project, name))
+}
+
+fn default_of<'a>(variable: &impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
     let names = ["TEX_LIVE_DOCKER_IMAGE", "TEXLIVE_IMAGE"];
-    names.iter().find_map(|name| variable(project, name))
+    names.iter().find_map(|name| variable(name))
 }
 
 /// The images that projects may name.
 #[must_use]
 pub fn selectable(project: &Project) -> Vec<&str> {
-    let all = variable(project, "ALL_TEX_LIVE_DOCKER_IMAGES").unwrap_or_default();
+    selectable_of(&|name| variable(project, name))
+}
+
+/// The images that projects may name as an application runs now.
+#[must_use]
+pub fn selectable_now(application: &Container) -> Vec<&str> {
+    selectable_of(&|name| plain(application.environment.0.get(name)?))
+}
+
+fn selectable_of<'a>(variable: &impl Fn(&str) -> Option<&'a str>) -> Vec<&'a str> {
+    let all = variable("ALL_TEX_LIVE_DOCKER_IMAGES").unwrap_or_default();
     let mut images: Vec<&str> = listed(all).collect();
-    images.extend(default_image(project));
+    images.extend(default_of(variable));
     let mut seen = Vec::new();
     images.retain(|image| {
         let is_new = !seen.contains(image);
@@ -99,7 +113,11 @@ fn listed(text: &str) -> impl Iterator<Item = &str> {
 
 fn variable<'a>(project: &'a Project, name: &str) -> Option<&'a str> {
     let application = project.services.get(APPLICATION)?;
-    let value = application.environment.0.get(name)?.as_deref()?;
+    plain(application.environment.0.get(name)?.as_deref()?)
+}
+
+/// A value without blanks and quotes around it, where anything is left.
+fn plain(value: &str) -> Option<&str> {
     let value = value.trim().trim_matches(['"', '\'']);
     (!value.is_empty()).then_some(value)
 }
@@ -220,6 +238,12 @@ mod tests {
         };
         assert_eq!(references(&own), ["q/s/t:2", "q/s/t:1", "q/s/u:1"]);
         assert_eq!(selectable(&own), ["q/s/t:2", "q/s/t:1"]);
+        let now = |name: &str| match name {
+            "ALL_TEX_LIVE_DOCKER_IMAGES" => Some("q/s/t:2 q/s/t:1"),
+            "TEXLIVE_IMAGE" => Some("q/s/t:3"),
+            _ => None,
+        };
+        assert_eq!(selectable_of(&now), ["q/s/t:2", "q/s/t:1", "q/s/t:3"]);
         let moved = project(
             "{TEX_LIVE_DOCKER_IMAGE: 'q/s/t:2', TEX_LIVE_IMAGE_NAME_OVERRIDE: 'r:5000/tex'}",
         );

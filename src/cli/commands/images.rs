@@ -300,23 +300,22 @@ async fn remove(
 
 /// Whether nothing needs an image, or it is named in full and nothing but its rarity keeps it.
 fn may_go(row: &Row, wanted: &[String]) -> bool {
-    let listed = image::familiar(&row.reference);
-    let is_named = |wanted: &String| {
-        let is_whole = image::tag(wanted).is_some() && image::familiar(wanted) == listed;
-        is_whole || *wanted == row.reference
-    };
-    row.can_go() || (row.can_go_when_named() && wanted.iter().any(is_named))
+    let is_named = wanted.iter().any(|wanted| is_whole(row, wanted));
+    row.can_go() || (row.can_go_when_named() && is_named)
+}
+
+/// Whether a row was named in full.
+fn is_whole(row: &Row, wanted: &str) -> bool {
+    let is_same = || image::familiar(wanted) == image::familiar(&row.reference);
+    *wanted == row.reference || (image::tag(wanted).is_some() && is_same())
 }
 
 /// Whether a row is one of those that were named, with or without a tag.
 fn is_among(row: &Row, wanted: &[String]) -> bool {
-    let (listed, name) = (
-        image::familiar(&row.reference),
-        image::repository(&row.reference),
-    );
+    let name = image::repository(&row.reference);
     wanted.iter().any(|wanted| {
         let is_name = image::tag(wanted).is_none() && image::repository(wanted) == name;
-        is_name || image::familiar(wanted) == listed || *wanted == row.reference
+        is_name || is_whole(row, wanted)
     })
 }
 

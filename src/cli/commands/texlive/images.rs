@@ -149,14 +149,7 @@ pub(super) async fn remap(args: &RemapArgs, session: &Session) -> Result<u8, Com
 
 /// The application takes no image that it was not started with.
 fn runs_with(container: &Container, to: &str) -> Result<(), CommandError> {
-    let names = ["ALL_TEX_LIVE_DOCKER_IMAGES", "TEX_LIVE_DOCKER_IMAGE"];
-    let lists = names
-        .iter()
-        .filter_map(|name| container.environment.0.get(*name));
-    if lists
-        .flat_map(|list| list.split(','))
-        .any(|image| image.trim() == to)
-    {
+    if compiles::selectable_now(container).contains(&to) {
         return Ok(());
     }
     let message = format!("the application does not run with `{to}` yet");
