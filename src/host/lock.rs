@@ -2,6 +2,7 @@
 //! with a record beside it of who holds it and how far they are.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{HostError, create_folder, durable, identity, now, stamp, suffixed, write_new};
+use super::{HostError, create_folder, durable, identity, now, stamp, suffixed};
 
 /// How often a waiting run tries again. `flock` has no wait with a deadline.
 const RETRY: Duration = Duration::from_millis(100);
@@ -120,17 +121,18 @@ impl Told {
 }
 
 /// Puts the record in place as a whole, so that nobody reads half of one. It need not survive a
-/// crash of the machine: neither does the lock.
+/// crash of the machine, since neither does the lock: nothing waits for the disk.
 fn write_record(path: &Path, owner: &Owner) -> Result<(), HostError> {
     let beside = suffixed(path, ".new");
-    durable::remove(&beside)?;
-    write_new(
-        &beside,
-        &serde_json::to_string(owner).unwrap_or_default(),
-        0o600,
-    )?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let text = serde_json::to_string(owner).unwrap_or_default();
     #[expect(clippy::disallowed_methods, reason = "this module is part of the door")]
-    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))
+    let written = options
+        .open(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&beside, path));
+    written.map_err(|source| HostError::file("write", path, source))
 }
 
 /// Who holds the lock, by the record. One of a process that is gone is left from a crash: whoever
