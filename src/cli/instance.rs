@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
 use super::operation::{self, Applies};
@@ -83,6 +85,24 @@ pub fn root(session: &Session) -> Result<PathBuf, CommandError> {
 pub fn load(session: &Session) -> Result<Instance, CommandError> {
     let root = root(session)?;
     load_at(session, &root)
+}
+
+/// As [`load`], and meanwhile connects to its engine, as [`engine`] does.
+///
+/// # Errors
+/// As of [`load`]; what comes of the engine is told by the second part.
+pub fn load_and_connect(
+    session: &Session,
+) -> Result<
+    (
+        Instance,
+        impl Future<Output = Result<DockerEngine, CommandError>> + use<>,
+    ),
+    CommandError,
+> {
+    let root = root(session)?;
+    let engine = engine_meanwhile(session, &root);
+    Ok((load_at(session, &root)?, engine))
 }
 
 /// As [`load`], for the instance at a known root.
@@ -212,16 +232,31 @@ pub fn is_whole(root: &Path) -> Result<(), CommandError> {
 /// # Errors
 /// No engine answers, or it may not be used.
 pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, CommandError> {
-    let endpoint = endpoint(session, root)?;
+    connected(&endpoint(session, root)?).await
+}
+
+/// As [`engine`], and begun at once: the engine answers while something else is read.
+pub fn engine_meanwhile(
+    session: &Session,
+    root: &Path,
+) -> impl Future<Output = Result<DockerEngine, CommandError>> + use<> {
+    let endpoint = endpoint(session, root);
+    let connecting = tokio::spawn(async move { connected(&endpoint?).await });
+    async move {
+        let connected = connecting.await;
+        connected.context("the connection to the engine was given up")?
+    }
+}
+
+async fn connected(endpoint: &str) -> Result<DockerEngine, CommandError> {
     let connected = match endpoint.starts_with("ssh://") {
         true => {
-            let endpoint = endpoint.as_str();
             let tunnel = Tunnel::open(endpoint, &std::env::temp_dir()).await;
             let tunnel = tunnel.map_err(|error| CommandError::from(error).state(UNTOUCHED))?;
             let socket = tunnel.socket().to_path_buf();
             DockerEngine::connect_through(endpoint, &socket, Arc::new(tunnel)).await
         }
-        false => DockerEngine::connect(Some(&endpoint)).await,
+        false => DockerEngine::connect(Some(endpoint)).await,
     };
     connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))
 }

@@ -16,10 +16,10 @@ pub struct Args {}
 /// # Errors
 /// The engine cannot be asked, or a step fails.
 pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let instance = instance::load(session)?;
+    let (instance, engine) = instance::load_and_connect(session)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
     unfinished_gate(session, &instance.root, "down")?;
-    let engine = instance::engine(session, &instance.root).await?;
+    let engine = engine.await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;

@@ -46,8 +46,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if let Some(seconds) = args.watch {
         return watch(Duration::from_secs(seconds), session).await;
     }
-    let instance = instance::load(session)?;
-    let engine = instance::engine(session, &instance.root).await?;
+    let (instance, engine) = instance::load_and_connect(session)?;
+    let engine = engine.await?;
     let text = look(&engine, &instance, session).await?;
     session.ui.answer(&text);
     Ok(exit::DONE)

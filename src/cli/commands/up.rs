@@ -96,13 +96,14 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "up").await?;
     unfinished_gate(session, &root, "up")?;
+    let engine = instance::engine_meanwhile(session, &root);
     let mut texts = files::read_all(&root)?;
     if args.bundled {
         bundle(session, &root, &mut texts)?;
     }
     let instance = instance::from_texts(session, &root, &texts)?;
     let request = args.scope.request(&instance)?;
-    let engine = instance::engine(session, &root).await?;
+    let engine = engine.await?;
     let wish = Wish {
         command: "up",
         awaits: args.wait || !args.detach,
