@@ -25,7 +25,7 @@ mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 use serde_json::Value;
@@ -238,6 +238,22 @@ impl Service {
         self.volumes.iter().find(|mount| mount.path() == path)
     }
 
+    /// The path of the host that shows at a path in the container; `None` where that is not the host's.
+    #[must_use]
+    pub fn host_path(&self, path: &str) -> Option<PathBuf> {
+        let path = Path::new(path);
+        let mounts = self.volumes.iter();
+        let mounts =
+            mounts.filter_map(|mount| Some((mount, path.strip_prefix(mount.path()).ok()?)));
+        // The innermost mount is what shows.
+        let (mount, below) = mounts.max_by_key(|(mount, _)| mount.path().len())?;
+        match &mount.source {
+            MountSource::Bind { path, .. } if below.as_os_str().is_empty() => Some(path.into()),
+            MountSource::Bind { path, .. } => Some(Path::new(path).join(below)),
+            _ => None,
+        }
+    }
+
     /// Whether `tmpfs` has memory at a path in the container, given without a final slash.
     #[must_use]
     pub fn has_memory_at(&self, path: &str) -> bool {
@@ -437,5 +453,25 @@ impl Project {
             }
         }
         order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_innermost_mount_shows() {
+        let text = "services: {a: {image: i, volumes: ['/h:/certs', '/h/one.pem:/certs/in/one.pem', 'vol:/certs/v']}}\nvolumes: {vol: {}}";
+        let project = super::load::project(text, "p").unwrap();
+        let shown = |path: &str| project.services["a"].host_path(path);
+        for (path, host) in [
+            ("/certs/ca.pem", Some("/h/ca.pem")),
+            ("/certs/in/one.pem", Some("/h/one.pem")),
+            ("/certs/v/x", None),
+            ("/certs2/x", None),
+        ] {
+            assert_eq!(shown(path).as_deref(), host.map(Path::new), "{path}");
+        }
     }
 }

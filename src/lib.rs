@@ -32,7 +32,7 @@
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
 //! [`images`] knows which images an instance needs and which can go, [`texlive`] the one with more
 //! TeX Live packages, [`compiles`] what sandboxed compiles use and leave behind.
-//! [`image`], [`labels`] and [`secret`] are leaves.
+//! [`image`], [`labels`], [`secret`] and [`tls`], the trust in other servers, are leaves.
 //!
 //! # Invariants
 //!
@@ -100,4 +100,5 @@ pub mod settings;
 pub mod site;
 pub mod stores;
 pub mod texlive;
+pub mod tls;
 pub mod ui;

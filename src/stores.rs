@@ -18,11 +18,12 @@ use crate::deployment::Deployment;
 use crate::engine::EngineError;
 use crate::engine::inside::Inside;
 use crate::observed::Container;
-use crate::probe::store;
+use crate::probe::store::{self, RedisPlace};
 use crate::probe::way;
 use crate::release::APPLICATION;
 use crate::release::DATABASE;
 use crate::secret::Secret;
+use crate::tls::{FURTHER_CERTIFICATES, Trust};
 
 /// Most connections to mongo.
 const CONNECTIONS: u32 = 2;
@@ -213,9 +214,6 @@ impl<E: Inside> Stores<'_, E> {
             store: "redis",
             because: because.to_owned(),
         };
-        if self.variable("REDIS_TLS", None) == Some("true") {
-            return Err(unplaced("it is asked over TLS, which is not spoken here"));
-        }
         let host = self.variable("REDIS_HOST", Some("REDIS_HOST"));
         let host = host.ok_or_else(|| unplaced("no host of it is configured"))?;
         let port = match self.variable("REDIS_PORT", Some("REDIS_PORT")) {
@@ -225,38 +223,38 @@ impl<E: Inside> Stores<'_, E> {
                 .map_err(|_| unplaced("its port is no number"))?,
         };
         let password = self.variable("REDIS_PASS", Some("REDIS_PASSWORD"));
+        let tls = match self.variable("REDIS_TLS", None) {
+            Some("true") => Some(self.trust().await?),
+            _ => None,
+        };
         let place = self.place("redis", host, port)?;
+        let redis = RedisPlace {
+            host: host.to_owned(),
+            port,
+            password: password.map(Secret::new),
+            tls,
+        };
         let ask = async |address: SocketAddr| {
-            let connection = connect(address, password).await;
-            let answer = match connection {
-                Ok(connection) => work(connection).await,
-                Err(error) => Err(error),
-            };
+            let connection = store::connect_redis(&redis, Some(address)).await?;
+            let answer = work(connection).await;
             answer.map_err(|error| first_line(&error.to_string()))
         };
         self.at(&place, ask).await
     }
-}
 
-async fn connect(
-    address: SocketAddr,
-    password: Option<&str>,
-) -> Result<MultiplexedConnection, redis::RedisError> {
-    let settings = redis::RedisConnectionInfo::default();
-    let settings = match password {
-        Some(password) => settings.set_password(password),
-        None => settings,
-    };
-    let target = redis::ConnectionAddr::Tcp(address.ip().to_string(), address.port());
-    let information = redis::IntoConnectionInfo::into_connection_info(target)?;
-    let client = redis::Client::open(information.set_redis_settings(settings))?;
-    // The whole conversation has a deadline.
-    let patient = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&patient)
-        .await
+    /// What vouches for other servers in the eyes of the application.
+    async fn trust(&self) -> Result<Trust, StoreError> {
+        let mut trust = Trust::default();
+        let application = self.containers.iter().find(|c| c.service == APPLICATION);
+        let variables = application.map(|container| &container.environment.0);
+        let path = variables.and_then(|variables| variables.get(FURTHER_CERTIFICATES));
+        if let (Some(container), Some(path)) = (application, path) {
+            // The application goes on without a file that is missing, too.
+            let file = self.engine.file(&container.id, path).await?;
+            trust.further = String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
+        }
+        Ok(trust)
+    }
 }
 
 /// Waits for an answer as long as the deadline lets it.

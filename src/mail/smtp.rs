@@ -7,9 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
-use super::wire::{Stream, TlsTrouble, Trust, Wire, WireError};
+use super::wire::{Stream, Wire, WireError};
 use super::{MailSettings, Tls};
 use crate::secret::Secret;
+use crate::tls::{TlsTrouble, Trust};
 
 /// Most lines of one reply.
 const MOST_LINES: usize = 100;

@@ -5,7 +5,8 @@ use thiserror::Error;
 
 use super::MailSettings;
 use super::smtp::{SmtpError, Stage};
-use super::wire::{TlsTrouble, WireError};
+use super::wire::WireError;
+use crate::tls::TlsTrouble;
 
 const MAIL_TOML: &str = include_str!("../../lib/mail.toml");
 

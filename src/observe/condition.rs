@@ -25,7 +25,6 @@ use crate::observed::machine::Asked;
 use crate::probe::certificate;
 use crate::probe::condition;
 use crate::probe::store;
-use crate::probe::store::RedisPlace;
 use crate::probe::way;
 use crate::probe::with_cause;
 use crate::secret::Secret;
@@ -179,7 +178,7 @@ impl<E: Engine> Stores<'_, E> {
     }
 
     async fn redis(&self) -> (Asked<RedisCondition>, Asked<Pending>) {
-        let place = match redis_place(self.deployment) {
+        let place = match redis_place(self.deployment, self.is_here) {
             Ok(place) => place,
             Err(because) => return split(Asked::NotAsked { because }),
         };
@@ -187,18 +186,14 @@ impl<E: Engine> Stores<'_, E> {
         let Some(service) = service_of(project, &place.host) else {
             let hosts = [(place.host.clone(), place.port)];
             return match reach(project, &hosts, self.is_here).await {
-                Ok(at) => split(answered(at, true, condition::redis(&place, DEADLINE).await)),
+                Ok(at) => {
+                    let answer = condition::redis(&place, None, DEADLINE).await;
+                    split(answered(at, true, answer))
+                }
                 Err(outcome) => split(outcome),
             };
         };
-        let ask = async |address: SocketAddr| {
-            let place = RedisPlace {
-                host: address.ip().to_string(),
-                port: address.port(),
-                password: place.password.clone(),
-            };
-            condition::redis(&place, self.deadline()).await
-        };
+        let ask = async |address| condition::redis(&place, Some(address), self.deadline()).await;
         split(self.in_container(service, place.port, ask).await)
     }
 

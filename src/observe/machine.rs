@@ -29,6 +29,10 @@ use crate::probe::store::{RedisPlace, Unreached};
 use crate::probe::way;
 use crate::release::APPLICATION;
 use crate::secret::Secret;
+use crate::tls::{FURTHER_CERTIFICATES, Trust};
+
+/// Most bytes that are read of a file with certificates.
+const LONGEST_CERTIFICATES: u64 = 4 << 20;
 
 /// How long a store may take to answer.
 const STORE_DEADLINE: Duration = Duration::from_secs(4);
@@ -327,7 +331,7 @@ async fn ask_container(
 
 async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
     let not_asked = |because: String| Asked::NotAsked { because };
-    let place = match redis_place(deployment) {
+    let place = match redis_place(deployment, is_here) {
         Ok(place) => place,
         Err(because) => return not_asked(because),
     };
@@ -343,7 +347,7 @@ async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
 }
 
 /// Where the application has its redis, or why it is not known or not asked.
-pub(super) fn redis_place(deployment: &Deployment) -> Result<RedisPlace, String> {
+pub(super) fn redis_place(deployment: &Deployment, is_here: bool) -> Result<RedisPlace, String> {
     let Some(host) = variable(deployment, "REDIS_HOST") else {
         return Err("no host of redis is configured".to_owned());
     };
@@ -360,9 +364,10 @@ pub(super) fn redis_place(deployment: &Deployment) -> Result<RedisPlace, String>
     let Ok(port) = port.as_deref().unwrap_or("6379").parse() else {
         return Err("the port of redis is no number".to_owned());
     };
-    if variable(deployment, "REDIS_TLS") == Some("true") {
-        return Err("it is spoken to over TLS, which this question does not do".to_owned());
-    }
+    let tls = match variable(deployment, "REDIS_TLS") {
+        Some("true") => Some(trust(deployment, is_here)?),
+        _ => None,
+    };
     let password = variable(deployment, "REDIS_PASS")
         .map(str::to_owned)
         .or_else(|| plain("REDIS_PASSWORD"))
@@ -371,6 +376,28 @@ pub(super) fn redis_place(deployment: &Deployment) -> Result<RedisPlace, String>
         host: host.to_owned(),
         port,
         password: password.map(Secret::new),
+        tls,
+    })
+}
+
+/// What vouches for other servers in the eyes of the application, or why that is not known here.
+fn trust(deployment: &Deployment, is_here: bool) -> Result<Trust, String> {
+    let application = deployment.project.services.get(APPLICATION);
+    let named = application.and_then(|service| {
+        let path = service.environment.0.get(FURTHER_CERTIFICATES)?.as_deref();
+        path.filter(|path| !path.is_empty())
+    });
+    let (Some(application), Some(named)) = (application, named) else {
+        return Ok(Trust::default());
+    };
+    let unseen = || format!("`{named}` of {FURTHER_CERTIFICATES} is not seen from here");
+    let mounted = is_here.then(|| application.host_path(named)).flatten();
+    let mounted = mounted.ok_or_else(unseen)?;
+    let read = host::machine::read_beginning(&mounted, LONGEST_CERTIFICATES);
+    let further = read.map_err(|_| unseen())?;
+    Ok(Trust {
+        further: String::from_utf8_lossy(&further).into_owned(),
+        ..Trust::default()
     })
 }
 

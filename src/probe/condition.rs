@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
 
 use super::store::{self, RedisPlace, bound, without_password};
 use super::{first_line, in_time, silent};
@@ -150,25 +152,24 @@ fn state(hello: &Document, set: &Document) -> String {
     word.to_owned()
 }
 
-/// How a redis does, and what it holds for mongo.
+/// How a redis does, and what it holds for mongo; with an address, the one there.
 ///
 /// # Errors
 /// It does not answer within the deadline, or refuses; the text holds no password.
 pub async fn redis(
     place: &RedisPlace,
+    address: Option<SocketAddr>,
     deadline: Duration,
 ) -> Result<(RedisCondition, Result<Pending, String>), String> {
     let ends = tokio::time::Instant::now() + deadline;
     let told = async {
-        let mut connection = connect(place).await?;
-        let info: String = redis::cmd("INFO").query_async(&mut connection).await?;
-        Ok::<_, redis::RedisError>((connection, redis_condition(&info)))
+        let mut connection = store::connect_redis(place, address).await?;
+        let info = redis::cmd("INFO").query_async(&mut connection).await;
+        let info: String = info.map_err(|error: RedisError| first_line(&error.to_string()))?;
+        Ok::<_, String>((connection, redis_condition(&info)))
     };
-    let (mut connection, condition) = match tokio::time::timeout_at(ends, told).await {
-        Ok(Ok(told)) => told,
-        Ok(Err(error)) => return Err(first_line(&error.to_string())),
-        Err(_) => return Err(silent(deadline)),
-    };
+    let told = tokio::time::timeout_at(ends, told).await;
+    let (mut connection, condition) = told.unwrap_or_else(|_| Err(silent(deadline)))?;
     if condition.is_loading {
         return Ok((condition, Err("redis is loading its data".to_owned())));
     }
@@ -183,31 +184,11 @@ pub async fn redis(
     Ok((condition, pending))
 }
 
-async fn connect(
-    place: &RedisPlace,
-) -> Result<redis::aio::MultiplexedConnection, redis::RedisError> {
-    let settings = redis::RedisConnectionInfo::default();
-    let settings = match &place.password {
-        Some(password) => settings.set_password(password.expose()),
-        None => settings,
-    };
-    let target = redis::ConnectionAddr::Tcp(place.host.clone(), place.port);
-    let connection = redis::IntoConnectionInfo::into_connection_info(target)?;
-    let client = redis::Client::open(connection.set_redis_settings(settings))?;
-    // The questions have a deadline of their own; the client's is too short for a busy machine.
-    let patient = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&patient)
-        .await
-}
-
 /// Counts what is held, in steps that each hold up the others for a moment only.
 async fn count(
-    connection: &mut redis::aio::MultiplexedConnection,
+    connection: &mut MultiplexedConnection,
     found: &mut Pending,
-) -> Result<(), redis::RedisError> {
+) -> Result<(), RedisError> {
     let mut cursor = 0_u64;
     for _ in 0..MOST_CALLS {
         let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ServerAddress};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisError};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::in_time;
+use super::{first_line, in_time};
 use crate::observed::machine::{MongoFacts, RedisFacts};
 use crate::secret::Secret;
+use crate::tls::{self, Trust};
 
-/// Where a store is, and how it is spoken to.
+/// Where a redis is, and how it is spoken to.
 #[derive(Debug, Clone)]
 pub struct RedisPlace {
     /// Host name or address.
@@ -21,6 +25,8 @@ pub struct RedisPlace {
     pub port: u16,
     /// Password, where one is configured.
     pub password: Option<Secret>,
+    /// What vouches for it, where it is spoken to over TLS.
+    pub tls: Option<Trust>,
 }
 
 /// Why no connection to a store came about.
@@ -179,20 +185,55 @@ pub async fn redis(place: &RedisPlace, deadline: Duration) -> Result<RedisFacts,
     Ok(RedisFacts { version })
 }
 
-async fn redis_info(place: &RedisPlace) -> Result<String, redis::RedisError> {
+async fn redis_info(place: &RedisPlace) -> Result<String, String> {
+    let mut connection = connect_redis(place, None).await?;
+    let mut question = redis::cmd("INFO");
+    let answer = question.arg("server").query_async(&mut connection).await;
+    answer.map_err(|error: RedisError| first_line(&error.to_string()))
+}
+
+/// A connection to a redis at an address that leads to it; without one, at that of its name. No
+/// answer is waited for with a deadline of its own: the client's are too short for a busy machine.
+///
+/// # Errors
+/// It cannot be reached, its certificate is refused, or it refuses the password, which is not in the
+/// text.
+pub async fn connect_redis(
+    place: &RedisPlace,
+    address: Option<SocketAddr>,
+) -> Result<MultiplexedConnection, String> {
+    let stream = match address {
+        Some(address) => TcpStream::connect(address).await,
+        None => TcpStream::connect((place.host.as_str(), place.port)).await,
+    };
+    let stream = stream.map_err(|error| error.to_string())?;
+    let connection = match &place.tls {
+        Some(trust) => {
+            let stream = tls::connect(stream, &place.host, trust).await;
+            converse(place, stream.map_err(|trouble| trouble.to_string())?).await
+        }
+        None => converse(place, stream).await,
+    };
+    connection.map_err(|error| first_line(&error.to_string()))
+}
+
+async fn converse(
+    place: &RedisPlace,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<MultiplexedConnection, RedisError> {
     let settings = redis::RedisConnectionInfo::default();
     let settings = match &place.password {
         Some(password) => settings.set_password(password.expose()),
         None => settings,
     };
-    let target = redis::ConnectionAddr::Tcp(place.host.clone(), place.port);
-    let connection = redis::IntoConnectionInfo::into_connection_info(target)?;
-    let client = redis::Client::open(connection.set_redis_settings(settings))?;
-    let mut connection = client.get_multiplexed_async_connection().await?;
-    redis::cmd("INFO")
-        .arg("server")
-        .query_async(&mut connection)
-        .await
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    let begun = MultiplexedConnection::new_with_config(&settings, stream, patient);
+    let (connection, driver) = begun.await?;
+    // It ends with the last handle of the connection.
+    tokio::spawn(driver);
+    Ok(connection)
 }
 
 /// The driver does not repeat credentials today; a later one must not surprise us.

@@ -1,14 +1,18 @@
 //! How a mongo and a redis do, asked of the bundled servers over real sockets.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bson::doc;
 use redis::AsyncTypedCommands;
+use tokio::net::{TcpListener, TcpStream};
 use toolkit::observed::condition::Pending;
 use toolkit::probe::condition;
 use toolkit::probe::store::RedisPlace;
 use toolkit::secret::Secret;
+use toolkit::tls::Trust;
 
+use super::smtp::{Authority, acceptor};
 use super::{servers_mongo, servers_redis};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -50,6 +54,7 @@ async fn conditions_of_a_redis_count_what_it_holds_for_mongo() {
         host: server.address.ip().to_string(),
         port: server.address.port(),
         password: Some(Secret::new(password)),
+        tls: None,
     };
     let url = format!("redis://:hunter2@{}", server.address);
     let client = redis::Client::open(url).unwrap();
@@ -67,7 +72,9 @@ async fn conditions_of_a_redis_count_what_it_holds_for_mongo() {
     ] {
         connection.set(key, "1").await.unwrap();
     }
-    let (redis, pending) = condition::redis(&place("hunter2"), DEADLINE).await.unwrap();
+    let (redis, pending) = condition::redis(&place("hunter2"), None, DEADLINE)
+        .await
+        .unwrap();
     assert!(redis.append_only.is_enabled && redis.append_only.is_write_ok);
     let expected = Pending {
         documents: 2,
@@ -75,9 +82,72 @@ async fn conditions_of_a_redis_count_what_it_holds_for_mongo() {
         is_complete: true,
     };
     assert_eq!(pending, Ok(expected));
-    let refused = condition::redis(&place("secret-of-another"), DEADLINE).await;
+    let refused = condition::redis(&place("secret-of-another"), None, DEADLINE).await;
     let because = refused.unwrap_err();
     assert!(!because.contains("secret-of-another"), "{because}");
     drop(connection);
+    server.stop().await;
+}
+
+/// An address that speaks TLS for a server that does not.
+async fn door(acceptor: tokio_rustls::TlsAcceptor, behind: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut inner = TcpStream::connect(behind).await.unwrap();
+                // Those who do not speak TLS, or do not trust the certificate, go away.
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut inner).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_redis_behind_tls_has_to_be_the_one_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = servers_redis::options(folder.path(), true);
+    options.password = Some("hunter2".to_owned());
+    let server = servers_redis::Running::start(options).await;
+    let authority = Authority::new();
+    let (key, certificate) = authority.certificate("redis.example");
+    let door = door(acceptor(&key, &certificate), server.address).await;
+    let ask = async |host: &str, further: &str, address| {
+        let place = RedisPlace {
+            host: host.to_owned(),
+            port: 6379,
+            password: Some(Secret::new("hunter2")),
+            tls: Some(Trust {
+                further: further.to_owned(),
+                ..Trust::default()
+            }),
+        };
+        let answer = condition::redis(&place, Some(address), DEADLINE).await;
+        answer.map(|(redis, _)| redis)
+    };
+    let ours = authority.text();
+    let redis = ask("redis.example", &ours, door).await.unwrap();
+    assert!(redis.append_only.is_enabled, "{redis:?}");
+    for (host, further, address, because) in [
+        ("redis.example", "", door, "vouches for"),
+        ("other.example", &ours, door, "but for redis.example"),
+        ("redis.example", &ours, server.address, "not speak TLS here"),
+    ] {
+        let refused = ask(host, further, address).await.unwrap_err();
+        assert!(refused.contains(because), "{refused}");
+    }
+    let plain = RedisPlace {
+        host: door.ip().to_string(),
+        port: door.port(),
+        password: None,
+        tls: None,
+    };
+    let refused = condition::redis(&plain, None, DEADLINE).await;
+    assert!(refused.is_err(), "{refused:?}");
     server.stop().await;
 }

@@ -12,8 +12,9 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use toolkit::mail::smtp::{Line, Request, SmtpError, Speaker, Stage, talk};
-use toolkit::mail::wire::{TlsTrouble, Trust, WireError};
+use toolkit::mail::wire::WireError;
 use toolkit::mail::{MailSettings, settings};
+use toolkit::tls::{TlsTrouble, Trust};
 
 const PASSWORD: &str = "hunter2-and-more";
 
@@ -28,12 +29,12 @@ enum Speaks {
 type Answers = &'static [(&'static str, &'static str)];
 
 /// A key and a certificate for a name, signed by an authority of this test.
-struct Authority {
+pub(crate) struct Authority {
     folder: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let this = Self { folder };
         this.openssl(&[
@@ -67,11 +68,11 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(self.path("ca.pem")).unwrap()
     }
 
-    fn certificate(&self, host: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn certificate(&self, host: &str) -> (PathBuf, PathBuf) {
         let (key, request, signed) = (
             format!("{host}.key"),
             format!("{host}.csr"),
@@ -107,7 +108,7 @@ impl Authority {
     }
 }
 
-fn acceptor(key: &Path, certificate: &Path) -> TlsAcceptor {
+pub(crate) fn acceptor(key: &Path, certificate: &Path) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
     let key = PrivateKeyDer::from_pem_file(key).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -9,11 +9,11 @@ use crate::engine::EngineError;
 use crate::engine::inside::Inside;
 use crate::host;
 use crate::mail::smtp::{self, Request};
-use crate::mail::wire::Trust;
 use crate::mail::{self, Explained, MailError, MailSettings, Rows};
 use crate::observed::Container;
 use crate::release::APPLICATION;
 use crate::secret::Secret;
+use crate::tls::{FURTHER_CERTIFICATES, Trust};
 use crate::ui::json;
 use crate::ui::mail as shown;
 
@@ -90,10 +90,10 @@ async fn test(args: &TestArgs, session: &Session) -> Result<u8, CommandError> {
         let password = Secret::new(String::from_utf8_lossy(&content));
         settings.login = Some((user.clone(), password));
     }
-    let further = match environment.get("NODE_EXTRA_CA_CERTS").cloned().flatten() {
+    let further = match environment.get(FURTHER_CERTIFICATES).cloned().flatten() {
         Some(path) => file(path.clone()).await?.unwrap_or_else(|| {
             ui.warn(&format!(
-                "`{path}` of NODE_EXTRA_CA_CERTS is no file in the container: its certificates are not known here"
+                "`{path}` of {FURTHER_CERTIFICATES} is no file in the container: its certificates are not known here"
             ));
             Vec::new()
         }),
