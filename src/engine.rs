@@ -333,6 +333,12 @@ pub trait Engine: Sync {
         labels: &BTreeMap<String, String>,
     ) -> impl Future<Output = Result<String, EngineError>> + Send;
 
+    /// Ids and names of the running containers in a network.
+    fn connected(
+        &self,
+        network: &str,
+    ) -> impl Future<Output = Result<Vec<(String, String)>, EngineError>> + Send;
+
     /// Removes a network; one that is gone already is no error.
     fn remove_network(&self, id: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
 

@@ -256,6 +256,27 @@ pub async fn containers_and_networks(
     })
 }
 
+/// As [`containers_and_networks`], with who else runs in the networks: those cannot be removed.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn what_goes_down(
+    engine: &impl Engine,
+    root: &Path,
+    project: &Project,
+) -> Result<Observed, EngineError> {
+    let seen = async {
+        let mut observed = listed(engine, root, project).await?;
+        observed.visitors = visitors::running(engine, project, &observed).await?;
+        Ok(observed)
+    };
+    let (facts, observed) = futures_util::try_join!(engine.facts(), seen)?;
+    Ok(Observed {
+        engine: facts,
+        ..observed
+    })
+}
+
 /// The containers and networks of a project.
 async fn listed(
     engine: &impl Engine,

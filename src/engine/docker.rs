@@ -368,6 +368,20 @@ impl Engine for DockerEngine {
         Ok(made.map_err(|error| self.failure(&doing, error))?.id)
     }
 
+    async fn connected(&self, network: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let filters = filter("network", network.to_owned());
+        let options = ListContainersOptionsBuilder::new()
+            .filters(&filters)
+            .build();
+        let listed = self.client.list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| self.failure("list containers", error))?;
+        let named = listed.into_iter().filter_map(|summary| {
+            let name = summary.names?.into_iter().next()?;
+            Some((summary.id?, name.trim_start_matches('/').to_owned()))
+        });
+        Ok(named.collect())
+    }
+
     async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         match self.client.remove_network(id).await {
             Ok(()) => Ok(()),

@@ -273,6 +273,15 @@ impl Engine for MemoryEngine {
         Ok(id)
     }
 
+    async fn connected(&self, network: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let world = self.world();
+        let containers = world.containers.values().map(|stored| &stored.container);
+        let connected = containers
+            .filter(|one| one.state.is_running() && one.network_ids.contains(network))
+            .map(|one| (one.id.clone(), one.name.clone()));
+        Ok(connected.collect())
+    }
+
     async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         let mut world = self.change(format!("remove network {id}"))?;
         world.networks.retain(|network| network.id != id);

@@ -1,11 +1,11 @@
-//! Who else is in the networks of the project that differ from their definitions. Asked only where there
-//! is one: the engine tells it container by container.
+//! Who else is in the networks of the project.
 
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
 
 use crate::compose::Project;
+use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::stock::Stock;
 use crate::observed::Container;
@@ -13,8 +13,9 @@ use crate::observed::Observed;
 use crate::observed::network::Visitor;
 use crate::observed::network::Whose;
 
-/// The containers that belong to no service of the project, running or not: one that does not run would
-/// not start any more in a network that was made anew.
+/// The containers in networks that differ from their definitions and that belong to no service of the
+/// project, running or not: one that does not run would not start any more in a network that was made
+/// anew. Asked only where there is such a network: the engine tells it container by container.
 pub(super) async fn all(
     engine: &impl Stock,
     project: &Project,
@@ -44,5 +45,32 @@ pub(super) async fn all(
             whose,
         })
     });
+    Ok(visitors.collect())
+}
+
+/// The running containers in networks of the project that are none of it, or that somebody has let run
+/// once: while they do, the networks cannot go.
+pub(super) async fn running(
+    engine: &impl Engine,
+    project: &Project,
+    observed: &Observed,
+) -> Result<Vec<Visitor>, EngineError> {
+    let networks = observed.networks.values().flatten();
+    let ours = networks.filter(|network| network.is_of(project));
+    let connected = try_join_all(ours.map(async |network| {
+        Ok::<_, EngineError>((&network.id, engine.connected(&network.id).await?))
+    }));
+    let is_known = |id: &String| observed.containers.iter().any(|known| known.id == *id);
+    let visitors = connected
+        .await?
+        .into_iter()
+        .flat_map(|(network, containers)| {
+            let others = containers.into_iter().filter(|(id, _)| !is_known(id));
+            others.map(|(_, name)| Visitor {
+                network: network.clone(),
+                container: name,
+                whose: Whose::Foreign,
+            })
+        });
     Ok(visitors.collect())
 }

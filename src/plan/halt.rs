@@ -190,7 +190,8 @@ pub(super) fn asked(container: &Container, how: How) -> End<'_> {
     }
 }
 
-/// The changes that remove the containers and networks of the project; data on the host stays.
+/// The changes that remove the containers and networks of the project; data on the host stays, and so
+/// does a network in which somebody else runs.
 #[must_use]
 pub fn down(project: &Project, observed: &Observed) -> Plan {
     let mut draft = Draft::default();
@@ -205,7 +206,8 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
         .filter(|network| !network.external);
     for network in own {
         for found in observed.networks.get(&network.name).into_iter().flatten() {
-            if found.is_of(project) {
+            let is_visited = observed.visitors.iter().any(|one| one.network == found.id);
+            if found.is_of(project) && !is_visited {
                 let action = Action::RemoveNetwork {
                     name: found.name.clone(),
                     id: found.id.clone(),

@@ -97,3 +97,38 @@ fn a_network_that_changes_is_made_anew_but_not_under_others() {
     let of = |ids: Vec<(String, String)>| ids.into_iter().find(|found| found.0 == "redis");
     assert_eq!(of(instance.ids()), of(before));
 }
+
+#[test]
+fn a_network_in_which_somebody_else_runs_stays() {
+    let Some(small) = Small::new() else {
+        return;
+    };
+    let instance = &small.instance;
+    let project = &instance.project;
+    instance.run(&["up"]).succeeded();
+    let other = format!("{project}-other");
+    let network = format!("{project}_back");
+    let body = json!({
+        "Image": format!("toolkit-bundled/redis:{}", bundled::TAG),
+        "HostConfig": { "NetworkMode": network },
+    });
+    let container = Removed(format!("/containers/{other}?force=true&v=true"));
+    let path = format!("/containers/create?name={other}");
+    raw::order("POST", &path, &body.to_string());
+    raw::order("POST", &format!("/containers/{other}/start"), "");
+    let ran = instance.run(&["down"]).succeeded();
+    assert!(
+        ran.stderr.contains(&format!("network `{network}` stays, "))
+            && ran.stderr.contains(&format!("run in it: `{other}`")),
+        "{}",
+        ran.stderr
+    );
+    assert!(instance.containers().is_empty());
+    let state = |path: &str| raw::request(&raw::socket(), "GET", path, b"").0;
+    assert_eq!(state(&format!("/networks/{network}")), 200);
+    assert_eq!(state(&format!("/containers/{other}/top")), 200);
+    drop(container);
+    let ran = instance.run(&["down"]).succeeded();
+    assert!(!ran.stderr.contains("stays"), "{}", ran.stderr);
+    assert_eq!(state(&format!("/networks/{network}")), 404);
+}

@@ -4,7 +4,9 @@ use super::super::instance::Task;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::observe;
+use crate::observed::Observed;
 use crate::plan;
+use crate::ui::words;
 
 /// Stop and remove the containers and the network; all data is kept
 #[derive(Debug, clap::Args)]
@@ -21,8 +23,9 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     unfinished_gate(session, &instance.root, "down")?;
     let engine = engine.await?;
     let project = &instance.deployment.project;
-    let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
+    let observed = observe::what_goes_down(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;
+    say_visitors(session, &observed);
     let plan = plan::down(project, &observed);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
@@ -31,4 +34,22 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     instance::carry_out(session, &instance, &engine, task).await?;
     instance::conclude(session, &instance, "down", &plan, "down; all data is kept");
     Ok(exit::DONE)
+}
+
+/// Tells of networks that stay because somebody else runs in them.
+fn say_visitors(session: &Session, observed: &Observed) {
+    for network in observed.networks.values().flatten() {
+        let visitors = observed.visitors.iter();
+        let visitors = visitors.filter(|visitor| visitor.network == network.id);
+        let names: Vec<String> = visitors
+            .map(|visitor| format!("`{}`", visitor.container))
+            .collect();
+        if !names.is_empty() {
+            session.ui.warn(&format!(
+                "network `{}` stays, because containers of somebody else run in it: {}",
+                network.name,
+                words::list(&names)
+            ));
+        }
+    }
 }
