@@ -124,15 +124,18 @@ impl Told {
 /// crash of the machine, since neither does the lock: nothing waits for the disk.
 fn write_record(path: &Path, owner: &Owner) -> Result<(), HostError> {
     let beside = suffixed(path, ".new");
+    // One that a killed run of another user left could not be written to.
+    durable::remove(&beside)?;
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     let text = serde_json::to_string(owner).unwrap_or_default();
     #[expect(clippy::disallowed_methods, reason = "this module is part of the door")]
     let written = options
         .open(&beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&beside, path));
-    written.map_err(|source| HostError::file("write", path, source))
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|source| HostError::file("write", &beside, source))?;
+    #[expect(clippy::disallowed_methods, reason = "this module is part of the door")]
+    fs::rename(&beside, path).map_err(|source| HostError::file("replace", path, source))
 }
 
 /// Who holds the lock, by the record. One of a process that is gone is left from a crash: whoever

@@ -23,11 +23,11 @@ pub struct Args {
 /// A service is unknown or has no container, something stands in the way, a step fails, or a
 /// service does not become ready.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let (instance, engine) = instance::load_and_connect(session)?;
+    let instance = instance::load(session)?;
     instance::known(&instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "start").await?;
     unfinished_gate(session, &instance.root, "start")?;
-    let engine = engine.await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
     target::have_containers(&observed, &services)?;

@@ -21,11 +21,11 @@ pub struct Args {
 /// # Errors
 /// A service is unknown, the engine cannot be asked, or a step fails.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let (instance, engine) = instance::load_and_connect(session)?;
+    let instance = instance::load(session)?;
     instance::known(&instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
     unfinished_gate(session, &instance.root, "stop")?;
-    let engine = engine.await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;
