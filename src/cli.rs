@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod completion;
+mod connection;
 pub mod conversation;
 mod deed;
 mod definitions;

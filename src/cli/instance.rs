@@ -1,15 +1,12 @@
 //! Finds the instance, reads its configuration, and reaches the engine: what most commands begin
 //! with.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
+pub use super::connection::{endpoint, engine, engine_meanwhile};
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
 use super::operation::{self, Applies};
@@ -20,14 +17,12 @@ use crate::check::Ignored;
 use crate::compose::load::File;
 use crate::deployment::{self, Context, Definitions, Deployment, DeploymentError};
 use crate::engine::Engine;
-use crate::engine::docker;
 use crate::engine::docker::DockerEngine;
 use crate::engine::stock::Stock;
 use crate::event::Event;
 use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
-use crate::host::tunnel::Tunnel;
 use crate::journal::{self, Journal};
 use crate::observe;
 use crate::observed::Observed;
@@ -224,89 +219,6 @@ pub fn is_whole(root: &Path) -> Result<(), CommandError> {
     } else {
         Ok(())
     }
-}
-
-/// Connects to the engine of the instance: the one that `DOCKER_HOST` names in the environment, else
-/// in `config/toolkit.env`, else the one on the usual socket.
-///
-/// # Errors
-/// No engine answers, or it may not be used.
-pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, CommandError> {
-    connected(&endpoint(session, root)?).await
-}
-
-/// As [`engine`], and begun at once: the engine answers while something else is read.
-pub fn engine_meanwhile(
-    session: &Session,
-    root: &Path,
-) -> impl Future<Output = Result<DockerEngine, CommandError>> + use<> {
-    let endpoint = endpoint(session, root);
-    let connecting = tokio::spawn(async move { connected(&endpoint?).await });
-    async move {
-        let connected = connecting.await;
-        connected.context("the connection to the engine was given up")?
-    }
-}
-
-async fn connected(endpoint: &str) -> Result<DockerEngine, CommandError> {
-    let connected = match endpoint.starts_with("ssh://") {
-        true => {
-            let tunnel = Tunnel::open(endpoint, &std::env::temp_dir()).await;
-            let tunnel = tunnel.map_err(|error| CommandError::from(error).state(UNTOUCHED))?;
-            let socket = tunnel.socket().to_path_buf();
-            DockerEngine::connect_through(endpoint, &socket, Arc::new(tunnel)).await
-        }
-        false => DockerEngine::connect(Some(endpoint)).await,
-    };
-    connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))
-}
-
-/// Where the engine of the instance is: as for [`engine`].
-///
-/// # Errors
-/// `config/toolkit.env` cannot be read, or says something else.
-pub fn endpoint(session: &Session, root: &Path) -> Result<String, CommandError> {
-    let own = match &session.docker_host {
-        Some(host) => Some(host.clone()),
-        None => own_variables(root)?.remove(DOCKER_HOST),
-    };
-    let own = own.filter(|host| !host.is_empty());
-    Ok(own.unwrap_or_else(|| docker::DEFAULT_ENDPOINT.to_owned()))
-}
-
-/// What stands when the engine was not reached.
-const UNTOUCHED: &str = "nothing was changed";
-
-/// The one variable that `config/toolkit.env` may set.
-const DOCKER_HOST: &str = "DOCKER_HOST";
-
-/// The program's own variables of this instance. Plain `KEY=value` lines, so that the grammar of
-/// dotenvy serves; variables.env, which Docker Compose reads in its own way, is another matter.
-fn own_variables(root: &Path) -> Result<BTreeMap<String, String>, CommandError> {
-    let file = root.join("config/toolkit.env");
-    if !host::exists(&file) {
-        return Ok(BTreeMap::new());
-    }
-    let text = host::read_text(&file)?;
-    let refuse = |cause: String| {
-        CommandError::new(
-            "CONFIG_INVALID",
-            exit::CONFIGURATION,
-            format!("`{}` is wrong", file.display()),
-        )
-        .because(cause)
-        .state("nothing was changed")
-        .fix("it holds DOCKER_HOST=unix://PATH, DOCKER_HOST=tcp://HOST:PORT or DOCKER_HOST=ssh://USER@HOST and nothing else")
-    };
-    let mut variables = BTreeMap::new();
-    for entry in dotenvy::from_read_iter(text.as_bytes()) {
-        let (name, value) = entry.map_err(|error| refuse(error.to_string()))?;
-        if name != DOCKER_HOST {
-            return Err(refuse(format!("`{name}` is not known here")));
-        }
-        variables.insert(name, value);
-    }
-    Ok(variables)
 }
 
 /// Takes the lock on the instance for a command that changes things.

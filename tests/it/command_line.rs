@@ -117,6 +117,22 @@ fn a_missing_instance_or_file_names_the_next_command() {
 }
 
 #[test]
+fn a_wrong_configuration_is_told_before_an_engine_that_is_away() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write("config/version", "no version\n");
+    for command in [
+        "plan", "up", "status", "stop", "start", "restart", "down", "logs",
+    ] {
+        let command = sandbox
+            .command(&[command])
+            .env("DOCKER_HOST", NO_ENGINE)
+            .output();
+        let ran = sandbox.ran(&command.unwrap()).ended_with(3);
+        assert!(!ran.stderr.contains("ENGINE"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn an_engine_that_is_not_there_is_named() {
     let sandbox = Sandbox::initialised(&[]);
     for command in ["plan", "up", "status", "stop", "start", "restart", "down"] {

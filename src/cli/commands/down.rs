@@ -18,10 +18,10 @@ pub struct Args {}
 /// # Errors
 /// The engine cannot be asked, or a step fails.
 pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let (instance, engine) = instance::load_and_connect(session)?;
+    let instance = instance::load(session)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
     unfinished_gate(session, &instance.root, "down")?;
-    let engine = engine.await?;
+    let engine = instance::engine(session, &instance.root).await?;
     let project = &instance.deployment.project;
     let observed = observe::what_goes_down(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;

@@ -1,0 +1,111 @@
+//! The way to the engine of an instance.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::{Session, error::CommandError, exit};
+use crate::engine::docker;
+use crate::engine::docker::DockerEngine;
+use crate::host;
+use crate::host::tunnel::Tunnel;
+
+/// Connects to the engine of the instance: the one that `DOCKER_HOST` names in the environment, else
+/// in `config/toolkit.env`, else the one on the usual socket.
+///
+/// # Errors
+/// No engine answers, or it may not be used.
+pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, CommandError> {
+    connected(&endpoint(session, root)?).await
+}
+
+/// As [`engine`], and begun at once: the engine answers while something else is read. A tunnel is not
+/// begun before it is needed, since it would outlive a run that is refused meanwhile.
+pub fn engine_meanwhile(
+    session: &Session,
+    root: &Path,
+) -> impl Future<Output = Result<DockerEngine, CommandError>> + use<> {
+    let endpoint = endpoint(session, root);
+    let begun = match &endpoint {
+        Ok(endpoint) if !endpoint.starts_with(TUNNELLED) => {
+            let endpoint = endpoint.clone();
+            Some(tokio::spawn(async move { connected(&endpoint).await }))
+        }
+        _ => None,
+    };
+    async move {
+        match begun {
+            Some(begun) => {
+                let connected = begun.await;
+                connected.context("the connection to the engine was given up")?
+            }
+            None => connected(&endpoint?).await,
+        }
+    }
+}
+
+async fn connected(endpoint: &str) -> Result<DockerEngine, CommandError> {
+    let connected = match endpoint.starts_with(TUNNELLED) {
+        true => {
+            let tunnel = Tunnel::open(endpoint, &std::env::temp_dir()).await;
+            let tunnel = tunnel.map_err(|error| CommandError::from(error).state(UNTOUCHED))?;
+            let socket = tunnel.socket().to_path_buf();
+            DockerEngine::connect_through(endpoint, &socket, Arc::new(tunnel)).await
+        }
+        false => DockerEngine::connect(Some(endpoint)).await,
+    };
+    connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))
+}
+
+/// Where the engine of the instance is: as for [`engine`].
+///
+/// # Errors
+/// `config/toolkit.env` cannot be read, or says something else.
+pub fn endpoint(session: &Session, root: &Path) -> Result<String, CommandError> {
+    let own = match &session.docker_host {
+        Some(host) => Some(host.clone()),
+        None => own_variables(root)?.remove(DOCKER_HOST),
+    };
+    let own = own.filter(|host| !host.is_empty());
+    Ok(own.unwrap_or_else(|| docker::DEFAULT_ENDPOINT.to_owned()))
+}
+
+/// What an engine begins with to which a tunnel leads.
+const TUNNELLED: &str = "ssh://";
+
+/// What stands when the engine was not reached.
+const UNTOUCHED: &str = "nothing was changed";
+
+/// The one variable that `config/toolkit.env` may set.
+const DOCKER_HOST: &str = "DOCKER_HOST";
+
+/// The program's own variables of this instance. Plain `KEY=value` lines, so that the grammar of
+/// dotenvy serves; variables.env, which Docker Compose reads in its own way, is another matter.
+fn own_variables(root: &Path) -> Result<BTreeMap<String, String>, CommandError> {
+    let file = root.join("config/toolkit.env");
+    if !host::exists(&file) {
+        return Ok(BTreeMap::new());
+    }
+    let text = host::read_text(&file)?;
+    let refuse = |cause: String| {
+        CommandError::new(
+            "CONFIG_INVALID",
+            exit::CONFIGURATION,
+            format!("`{}` is wrong", file.display()),
+        )
+        .because(cause)
+        .state("nothing was changed")
+        .fix("it holds DOCKER_HOST=unix://PATH, DOCKER_HOST=tcp://HOST:PORT or DOCKER_HOST=ssh://USER@HOST and nothing else")
+    };
+    let mut variables = BTreeMap::new();
+    for entry in dotenvy::from_read_iter(text.as_bytes()) {
+        let (name, value) = entry.map_err(|error| refuse(error.to_string()))?;
+        if name != DOCKER_HOST {
+            return Err(refuse(format!("`{name}` is not known here")));
+        }
+        variables.insert(name, value);
+    }
+    Ok(variables)
+}
