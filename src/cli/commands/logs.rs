@@ -247,8 +247,12 @@ async fn sources(
     containers: &[Container],
 ) -> Result<Vec<Source>, CommandError> {
     let (sources, notes) = search.sources(engine, containers, false).await?;
+    let is_told = !notes.is_empty();
     for note in notes {
         session.ui.say(&note);
+    }
+    if sources.is_empty() && search.waits && !is_told {
+        session.ui.say("there is no log yet");
     }
     if sources.is_empty() && !search.waits {
         return Err(
