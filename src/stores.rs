@@ -235,7 +235,8 @@ impl<E: Inside> Stores<'_, E> {
             tls,
         };
         let ask = async |address: SocketAddr| {
-            let connection = store::connect_redis(&redis, Some(address)).await?;
+            let connected = store::connect_redis(&redis, Some(address)).await;
+            let (connection, _driver) = connected.map_err(|trouble| trouble.to_string())?;
             let answer = work(connection).await;
             answer.map_err(|error| first_line(&error.to_string()))
         };
@@ -244,13 +245,16 @@ impl<E: Inside> Stores<'_, E> {
 
     /// What vouches for other servers in the eyes of the application.
     async fn trust(&self) -> Result<Trust, StoreError> {
-        let mut trust = Trust::default();
         let application = self.containers.iter().find(|c| c.service == APPLICATION);
-        let variables = application.map(|container| &container.environment.0);
-        let path = variables.and_then(|variables| variables.get(FURTHER_CERTIFICATES));
-        if let (Some(container), Some(path)) = (application, path) {
+        let Some(application) = application else {
+            return Ok(Trust::default());
+        };
+        let variable = |name: &str| application.environment.0.get(name).map(String::as_str);
+        let mut trust = Trust::of(variable);
+        let path = variable(FURTHER_CERTIFICATES).filter(|path| !path.is_empty());
+        if let Some(path) = path {
             // The application goes on without a file that is missing, too.
-            let file = self.engine.file(&container.id, path).await?;
+            let file = self.engine.file(&application.id, path).await?;
             trust.further = String::from_utf8_lossy(&file.unwrap_or_default()).into_owned();
         }
         Ok(trust)

@@ -66,6 +66,27 @@ pub struct Trust {
     pub further: String,
 }
 
+impl TlsTrouble {
+    /// Whether the server speaks TLS, and its certificate is what is not accepted. The application may be
+    /// less strict.
+    #[must_use]
+    pub fn is_about_trust(&self) -> bool {
+        !matches!(self, Self::NotTls | Self::Ended | Self::Silent(_))
+    }
+}
+
+impl Trust {
+    /// The trust of an application with this environment, which tells by `NODE_TLS_REJECT_UNAUTHORIZED`
+    /// whether it looks at certificates at all, without [`Self::further`] certificates.
+    #[must_use]
+    pub fn of<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Self {
+        Self {
+            accepts_any: variable("NODE_TLS_REJECT_UNAUTHORIZED") == Some("0"),
+            further: String::new(),
+        }
+    }
+}
+
 /// Speaks TLS on a connection to a server of this name.
 ///
 /// # Errors
@@ -142,12 +163,10 @@ fn trouble(error: &io::Error, wanted: &str) -> TlsTrouble {
     }
 }
 
-/// `DnsName("a.example")` as a person writes it.
+/// `DnsName("a.example")` and `IpAddress(192.0.2.1)` as a person writes them.
 fn bare(name: &str) -> String {
-    match name.split_once('"') {
-        Some((_, rest)) => rest.trim_end_matches(['"', ')']).to_owned(),
-        None => name.to_owned(),
-    }
+    let inner = name.split_once('(').map_or(name, |(_, rest)| rest);
+    inner.trim_matches(['"', ')']).to_owned()
 }
 
 /// Accepts every certificate: the operator has asked for that.
@@ -198,5 +217,17 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bare;
+
+    #[test]
+    fn names_are_shown_as_a_person_writes_them() {
+        assert_eq!(bare(r#"DnsName("a.example")"#), "a.example");
+        assert_eq!(bare("IpAddress(192.0.2.1)"), "192.0.2.1");
+        assert_eq!(bare("other"), "other");
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::machine::{elsewhere, reach, redis_place, service_of, variable};
+use super::machine::{elsewhere, reach, redis_answered, redis_place, service_of, variable};
 use crate::deployment::Deployment;
 use crate::deployment::Probe;
 use crate::engine::Engine;
@@ -188,12 +188,15 @@ impl<E: Engine> Stores<'_, E> {
             return match reach(project, &hosts, self.is_here).await {
                 Ok(at) => {
                     let answer = condition::redis(&place, None, DEADLINE).await;
-                    split(answered(at, true, answer))
+                    split(redis_answered(at, true, answer))
                 }
                 Err(outcome) => split(outcome),
             };
         };
-        let ask = async |address| condition::redis(&place, Some(address), self.deadline()).await;
+        let ask = async |address| {
+            let answer = condition::redis(&place, Some(address), self.deadline()).await;
+            answer.map_err(|trouble| trouble.to_string())
+        };
         split(self.in_container(service, place.port, ask).await)
     }
 

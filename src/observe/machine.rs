@@ -25,7 +25,7 @@ use crate::observed::machine::MongoFacts;
 use crate::observed::machine::PathFacts;
 use crate::observed::machine::RedisFacts;
 use crate::probe::store;
-use crate::probe::store::{RedisPlace, Unreached};
+use crate::probe::store::{RedisPlace, RedisTrouble, Unreached};
 use crate::probe::way;
 use crate::release::APPLICATION;
 use crate::secret::Secret;
@@ -343,7 +343,7 @@ async fn redis(deployment: &Deployment, is_here: bool) -> Asked<RedisFacts> {
         Ok(at) => at,
         Err(outcome) => return outcome,
     };
-    answered(at, true, store::redis(&place, STORE_DEADLINE).await)
+    redis_answered(at, true, store::redis(&place, STORE_DEADLINE).await)
 }
 
 /// Where the application has its redis, or why it is not known or not asked.
@@ -365,7 +365,7 @@ pub(super) fn redis_place(deployment: &Deployment, is_here: bool) -> Result<Redi
         return Err("the port of redis is no number".to_owned());
     };
     let tls = match variable(deployment, "REDIS_TLS") {
-        Some("true") => Some(trust(deployment, is_here)?),
+        Some("true") => Some(trust(deployment, is_here)),
         _ => None,
     };
     let password = variable(deployment, "REDIS_PASS")
@@ -380,25 +380,39 @@ pub(super) fn redis_place(deployment: &Deployment, is_here: bool) -> Result<Redi
     })
 }
 
-/// What vouches for other servers in the eyes of the application, or why that is not known here.
-fn trust(deployment: &Deployment, is_here: bool) -> Result<Trust, String> {
-    let application = deployment.project.services.get(APPLICATION);
-    let named = application.and_then(|service| {
-        let path = service.environment.0.get(FURTHER_CERTIFICATES)?.as_deref();
-        path.filter(|path| !path.is_empty())
-    });
-    let (Some(application), Some(named)) = (application, named) else {
-        return Ok(Trust::default());
+/// As [`answered`]. A certificate that is refused here may be good enough for the application, which
+/// knows others and looks less closely: it is no reason to think that redis is away.
+pub(super) fn redis_answered<T>(
+    at: String,
+    is_external: bool,
+    answer: Result<T, RedisTrouble>,
+) -> Asked<T> {
+    match answer {
+        Err(RedisTrouble::Untrusted(trouble)) => Asked::NotAsked {
+            because: format!("`{at}` is not trusted from here: {trouble}"),
+        },
+        other => answered(
+            at,
+            is_external,
+            other.map_err(|trouble| trouble.to_string()),
+        ),
+    }
+}
+
+/// What vouches for other servers in the eyes of the application, as far as it is seen from here.
+fn trust(deployment: &Deployment, is_here: bool) -> Trust {
+    let Some(application) = deployment.project.services.get(APPLICATION) else {
+        return Trust::default();
     };
-    let unseen = || format!("`{named}` of {FURTHER_CERTIFICATES} is not seen from here");
-    let mounted = is_here.then(|| application.host_path(named)).flatten();
-    let mounted = mounted.ok_or_else(unseen)?;
-    let read = host::machine::read_beginning(&mounted, LONGEST_CERTIFICATES);
-    let further = read.map_err(|_| unseen())?;
-    Ok(Trust {
-        further: String::from_utf8_lossy(&further).into_owned(),
-        ..Trust::default()
-    })
+    let variable = |name: &str| application.environment.0.get(name)?.as_deref();
+    let mut trust = Trust::of(variable);
+    let named = variable(FURTHER_CERTIFICATES).filter(|path| is_here && !path.is_empty());
+    if let Some(path) = named.and_then(|named| application.host_path(named)) {
+        // The application goes on without a file that is missing, too.
+        let further = host::machine::read_beginning(&path, LONGEST_CERTIFICATES);
+        trust.further = String::from_utf8_lossy(&further.unwrap_or_default()).into_owned();
+    }
+    trust
 }
 
 #[cfg(test)]

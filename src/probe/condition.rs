@@ -9,7 +9,7 @@ use mongodb::bson::{Bson, Document, doc};
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 
-use super::store::{self, RedisPlace, bound, without_password};
+use super::store::{self, RedisPlace, RedisTrouble, bound, without_password};
 use super::{first_line, in_time, silent};
 use crate::observed::condition::{AppendOnly, MongoCondition, Pending, RedisCondition, Snapshot};
 use crate::release::DATABASE;
@@ -160,16 +160,16 @@ pub async fn redis(
     place: &RedisPlace,
     address: Option<SocketAddr>,
     deadline: Duration,
-) -> Result<(RedisCondition, Result<Pending, String>), String> {
+) -> Result<(RedisCondition, Result<Pending, String>), RedisTrouble> {
     let ends = tokio::time::Instant::now() + deadline;
     let told = async {
-        let mut connection = store::connect_redis(place, address).await?;
-        let info = redis::cmd("INFO").query_async(&mut connection).await;
-        let info: String = info.map_err(|error: RedisError| first_line(&error.to_string()))?;
-        Ok::<_, String>((connection, redis_condition(&info)))
+        let (mut connection, driver) = store::connect_redis(place, address).await?;
+        let info: String = redis::cmd("INFO").query_async(&mut connection).await?;
+        Ok::<_, RedisTrouble>((connection, driver, redis_condition(&info)))
     };
     let told = tokio::time::timeout_at(ends, told).await;
-    let (mut connection, condition) = told.unwrap_or_else(|_| Err(silent(deadline)))?;
+    let late = || RedisTrouble::Other(silent(deadline));
+    let (mut connection, _driver, condition) = told.unwrap_or_else(|_| Err(late()))?;
     if condition.is_loading {
         return Ok((condition, Err("redis is loading its data".to_owned())));
     }

@@ -10,11 +10,12 @@ use redis::{AsyncConnectionConfig, RedisError};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
-use super::{first_line, in_time};
+use super::{first_line, in_time, silent};
 use crate::observed::machine::{MongoFacts, RedisFacts};
 use crate::secret::Secret;
-use crate::tls::{self, Trust};
+use crate::tls::{self, TlsTrouble, Trust};
 
 /// Where a redis is, and how it is spoken to.
 #[derive(Debug, Clone)]
@@ -177,50 +178,86 @@ fn facts(hello: &Document, build: &Document, compatibility: Option<&Document>) -
 ///
 /// # Errors
 /// It does not answer within the deadline, or refuses; the text holds no password.
-pub async fn redis(place: &RedisPlace, deadline: Duration) -> Result<RedisFacts, String> {
-    let info = in_time(deadline, redis_info(place)).await?;
+pub async fn redis(place: &RedisPlace, deadline: Duration) -> Result<RedisFacts, RedisTrouble> {
+    let info = tokio::time::timeout(deadline, redis_info(place)).await;
+    let info = info.unwrap_or_else(|_| Err(RedisTrouble::Other(silent(deadline))))?;
     let mut lines = info.lines();
     let version = lines.find_map(|line| line.strip_prefix("redis_version:"));
     let version = version.unwrap_or_default().trim().to_owned();
     Ok(RedisFacts { version })
 }
 
-async fn redis_info(place: &RedisPlace) -> Result<String, String> {
-    let mut connection = connect_redis(place, None).await?;
+async fn redis_info(place: &RedisPlace) -> Result<String, RedisTrouble> {
+    let (mut connection, _driver) = connect_redis(place, None).await?;
     let mut question = redis::cmd("INFO");
     let answer = question.arg("server").query_async(&mut connection).await;
-    answer.map_err(|error: RedisError| first_line(&error.to_string()))
+    answer.map_err(RedisTrouble::from)
+}
+
+/// Why a redis does not answer; no password is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RedisTrouble {
+    /// It has a certificate that counts for nothing here.
+    #[error("{0}")]
+    Untrusted(TlsTrouble),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<RedisError> for RedisTrouble {
+    fn from(error: RedisError) -> Self {
+        Self::Other(first_line(&error.to_string()))
+    }
+}
+
+impl From<TlsTrouble> for RedisTrouble {
+    fn from(trouble: TlsTrouble) -> Self {
+        match trouble.is_about_trust() {
+            true => Self::Untrusted(trouble),
+            false => Self::Other(trouble.to_string()),
+        }
+    }
+}
+
+/// What carries a connection to redis, which ends with it.
+#[derive(Debug)]
+pub struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A connection to a redis at an address that leads to it; without one, at that of its name. No
 /// answer is waited for with a deadline of its own: the client's are too short for a busy machine.
 ///
 /// # Errors
-/// It cannot be reached, its certificate is refused, or it refuses the password, which is not in the
-/// text.
+/// It cannot be reached, its certificate is refused, or it refuses the password.
 pub async fn connect_redis(
     place: &RedisPlace,
     address: Option<SocketAddr>,
-) -> Result<MultiplexedConnection, String> {
+) -> Result<(MultiplexedConnection, Driver), RedisTrouble> {
     let stream = match address {
         Some(address) => TcpStream::connect(address).await,
         None => TcpStream::connect((place.host.as_str(), place.port)).await,
     };
-    let stream = stream.map_err(|error| error.to_string())?;
+    let stream = stream.map_err(|error| RedisTrouble::Other(error.to_string()))?;
     let connection = match &place.tls {
         Some(trust) => {
-            let stream = tls::connect(stream, &place.host, trust).await;
-            converse(place, stream.map_err(|trouble| trouble.to_string())?).await
+            let stream = tls::connect(stream, &place.host, trust).await?;
+            converse(place, stream).await?
         }
-        None => converse(place, stream).await,
+        None => converse(place, stream).await?,
     };
-    connection.map_err(|error| first_line(&error.to_string()))
+    Ok(connection)
 }
 
 async fn converse(
     place: &RedisPlace,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> Result<MultiplexedConnection, RedisError> {
+) -> Result<(MultiplexedConnection, Driver), RedisError> {
     let settings = redis::RedisConnectionInfo::default();
     let settings = match &place.password {
         Some(password) => settings.set_password(password.expose()),
@@ -231,9 +268,7 @@ async fn converse(
         .set_response_timeout(None);
     let begun = MultiplexedConnection::new_with_config(&settings, stream, patient);
     let (connection, driver) = begun.await?;
-    // It ends with the last handle of the connection.
-    tokio::spawn(driver);
-    Ok(connection)
+    Ok((connection, Driver(tokio::spawn(driver))))
 }
 
 /// The driver does not repeat credentials today; a later one must not surprise us.

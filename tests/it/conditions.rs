@@ -8,7 +8,7 @@ use redis::AsyncTypedCommands;
 use tokio::net::{TcpListener, TcpStream};
 use toolkit::observed::condition::Pending;
 use toolkit::probe::condition;
-use toolkit::probe::store::RedisPlace;
+use toolkit::probe::store::{RedisPlace, RedisTrouble};
 use toolkit::secret::Secret;
 use toolkit::tls::Trust;
 
@@ -83,7 +83,7 @@ async fn conditions_of_a_redis_count_what_it_holds_for_mongo() {
     };
     assert_eq!(pending, Ok(expected));
     let refused = condition::redis(&place("secret-of-another"), None, DEADLINE).await;
-    let because = refused.unwrap_err();
+    let because = refused.unwrap_err().to_string();
     assert!(!because.contains("secret-of-another"), "{because}");
     drop(connection);
     server.stop().await;
@@ -128,7 +128,8 @@ async fn a_redis_behind_tls_has_to_be_the_one_that_is_named() {
             }),
         };
         let answer = condition::redis(&place, Some(address), DEADLINE).await;
-        answer.map(|(redis, _)| redis)
+        let redis = answer.map(|(redis, _)| redis);
+        redis.map_err(|trouble| trouble.to_string())
     };
     let ours = authority.text();
     let redis = ask("redis.example", &ours, door).await.unwrap();
@@ -144,10 +145,13 @@ async fn a_redis_behind_tls_has_to_be_the_one_that_is_named() {
     let plain = RedisPlace {
         host: door.ip().to_string(),
         port: door.port(),
-        password: None,
+        password: Some(Secret::new("hunter2")),
         tls: None,
     };
     let refused = condition::redis(&plain, None, DEADLINE).await;
-    assert!(refused.is_err(), "{refused:?}");
+    assert!(
+        matches!(refused, Err(RedisTrouble::Other(_))),
+        "{refused:?}"
+    );
     server.stop().await;
 }

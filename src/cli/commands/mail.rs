@@ -90,7 +90,8 @@ async fn test(args: &TestArgs, session: &Session) -> Result<u8, CommandError> {
         let password = Secret::new(String::from_utf8_lossy(&content));
         settings.login = Some((user.clone(), password));
     }
-    let further = match environment.get(FURTHER_CERTIFICATES).cloned().flatten() {
+    let named = environment.get(FURTHER_CERTIFICATES).cloned().flatten();
+    let further = match named.filter(|path| !path.is_empty()) {
         Some(path) => file(path.clone()).await?.unwrap_or_else(|| {
             ui.warn(&format!(
                 "`{path}` of {FURTHER_CERTIFICATES} is no file in the container: its certificates are not known here"
