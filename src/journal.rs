@@ -55,6 +55,17 @@ pub enum JournalError {
     },
 }
 
+/// What becomes of a step, which is counted from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// It is about to change something.
+    Intent(usize),
+    /// It is done.
+    Done(usize),
+    /// It failed; the text says why, without secrets.
+    Failed(usize, String),
+}
+
 /// An operation that an earlier run did not end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unfinished {
@@ -154,13 +165,22 @@ impl Journal {
         }
     }
 
-    fn add(&self, record: &Record) -> Result<(), HostError> {
-        let line = record.line();
-        // The file is right after a panic elsewhere: a line is added whole or not at all.
+    /// Writes records down, all in one go: the disk is waited for once.
+    fn add(&self, records: &[Record]) -> Result<(), HostError> {
+        let lines: Vec<String> = records.iter().map(Record::line).collect();
+        // The file is right after a panic elsewhere: lines are added whole or not at all.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.append(&line)?;
         #[cfg(debug_assertions)]
-        self.count();
+        if self.left.load(Ordering::Relaxed) <= lines.len() {
+            // The process dies behind one of them.
+            for line in &lines {
+                file.append(line)?;
+                self.count();
+            }
+        }
+        file.append(&lines.join("\n"))?;
+        #[cfg(debug_assertions)]
+        lines.iter().for_each(|_| self.count());
         Ok(())
     }
 
@@ -172,38 +192,42 @@ impl Journal {
     pub fn extend(&mut self, steps: &[String]) -> Result<(), HostError> {
         if !steps.is_empty() {
             let (steps, at) = (steps.to_vec(), stamp());
-            self.add(&Record::Extend { steps, at })?;
+            self.add(&[Record::Extend { steps, at }])?;
         }
         self.first = self.steps;
         self.steps += steps.len();
         Ok(())
     }
 
-    /// A step, from 0, is about to change something.
+    /// Writes down what becomes of steps.
     ///
     /// # Errors
-    /// It cannot be written; the step may not be carried out then.
-    pub fn intent(&self, step: usize) -> Result<(), HostError> {
-        let (step, at) = (self.first + step, stamp());
-        self.add(&Record::Intent { step, at })
-    }
-
-    /// A step is done.
-    ///
-    /// # Errors
-    /// It cannot be written; the step then counts as not done.
-    pub fn done(&self, step: usize) -> Result<(), HostError> {
-        let (step, at) = (self.first + step, stamp());
-        self.add(&Record::Done { step, at })
-    }
-
-    /// A step failed; the text says why, without secrets.
-    ///
-    /// # Errors
-    /// It cannot be written.
-    pub fn failed(&self, step: usize, text: &str) -> Result<(), HostError> {
-        let (step, at, text) = (self.first + step, stamp(), text.to_owned());
-        self.add(&Record::Failed { step, at, text })
+    /// It cannot be written: those that were to begin may not be carried out, and those that are done
+    /// count as not done.
+    pub fn note(&self, notes: &[Note]) -> Result<(), HostError> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let at = stamp();
+        let record = |note: &Note| {
+            let at = at.clone();
+            match note {
+                Note::Intent(step) => Record::Intent {
+                    step: self.first + step,
+                    at,
+                },
+                Note::Done(step) => Record::Done {
+                    step: self.first + step,
+                    at,
+                },
+                Note::Failed(step, text) => Record::Failed {
+                    step: self.first + step,
+                    at,
+                    text: text.clone(),
+                },
+            }
+        };
+        self.add(&notes.iter().map(record).collect::<Vec<Record>>())
     }
 
     /// Ends the operation in order, well or not.
@@ -212,7 +236,7 @@ impl Journal {
     /// It cannot be written; the operation then counts as unfinished.
     pub fn close(self, outcome: Outcome) -> Result<(), HostError> {
         let at = stamp();
-        self.add(&Record::Close { outcome, at })?;
+        self.add(&[Record::Close { outcome, at }])?;
         durable::rename(&current(&self.state), &previous(&self.state))
     }
 }

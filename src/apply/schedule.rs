@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::{ApplyError, StepError, Work};
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::journal::Note;
 use crate::plan::{Action, Plan, Step};
 
 /// How many transfers go on at once: each saturates a connection or the disk by itself.
@@ -19,8 +21,18 @@ const TRANSFERS: usize = 3;
 /// more at once only wait there.
 const STEPS: usize = 16;
 
+/// A step, how it ended, and after what time.
+type Ended = (usize, Result<(), StepError>, Duration);
+
 /// A step that goes on.
-type Running<'a> = Pin<Box<dyn Future<Output = (usize, Result<(), StepError>)> + 'a>>;
+type Running<'a> = Pin<Box<dyn Future<Output = Ended> + 'a>>;
+
+/// A step that has ended and is not written down yet.
+struct Finished {
+    at: usize,
+    elapsed: Duration,
+    failure: Option<String>,
+}
 
 /// What is done, what goes on and what is left.
 struct Progress {
@@ -73,17 +85,43 @@ impl<E: Engine> Work<'_, E> {
             done: BTreeSet::new(),
         };
         let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
+        let mut finished: Vec<Finished> = Vec::new();
         let mut ended: Option<(usize, StepError)> = None;
-        while !(progress.left.is_empty() && progress.running.is_empty()) {
+        while !(progress.left.is_empty() && progress.running.is_empty() && finished.is_empty()) {
             if let (None, Some(code)) = (&ended, self.interrupt.exit_code()) {
                 ended = Some((0, StepError::Interrupted(code)));
             }
+            let mut begun = Vec::new();
             while let (None, Some(at)) = (&ended, progress.next(plan)) {
                 progress.left.remove(&at);
                 progress.running.insert(at);
-                if let Some(step) = plan.steps.get(at) {
-                    running.push(Box::pin(self.told(at, steps, step)));
+                begun.push(at);
+                self.tell_begun(plan, at);
+            }
+            // What ended and what begins is on the disk before anything else happens.
+            if let Err(error) = self.note(&finished, &begun) {
+                let at = finished
+                    .first()
+                    .map(|one| one.at)
+                    .or(begun.first().copied());
+                ended.get_or_insert((at.unwrap_or_default(), error));
+                for one in finished.drain(..) {
+                    progress.done.remove(&one.at);
                 }
+                for at in begun.drain(..) {
+                    progress.running.remove(&at);
+                }
+            }
+            for one in finished.drain(..).filter(|one| one.failure.is_none()) {
+                self.tell_finished(plan, &one);
+            }
+            for at in begun {
+                if let Some(step) = plan.steps.get(at) {
+                    running.push(Box::pin(self.carried_out(at, step)));
+                }
+            }
+            if progress.running.is_empty() && (ended.is_some() || progress.left.is_empty()) {
+                break;
             }
             let only_waits = progress.running.iter().all(|at| {
                 let action = plan.steps.get(*at).map(|step| &step.action);
@@ -93,28 +131,40 @@ impl<E: Engine> Work<'_, E> {
             if ended.is_some() && only_waits {
                 break;
             }
-            let finished = tokio::select! {
-                finished = running.next() => finished,
+            let first = tokio::select! {
+                first = running.next() => first,
                 code = self.interrupt.asked_twice() => {
                     ended.get_or_insert((0, StepError::Interrupted(code)));
                     break;
                 }
             };
-            let Some((at, outcome)) = finished else {
+            let Some(first) = first else {
                 // Only a plan in which steps wait for each other gets here.
                 let what = "step that can begin".to_owned();
                 ended.get_or_insert((0, StepError::Foreign(what)));
                 break;
             };
-            progress.running.remove(&at);
-            match outcome {
-                Ok(()) => {
-                    progress.done.insert(at);
+            let mut all = vec![first];
+            while let Some(Some(next)) = running.next().now_or_never() {
+                all.push(next);
+            }
+            for (at, outcome, elapsed) in all {
+                progress.running.remove(&at);
+                let failure = outcome.as_ref().err().map(ToString::to_string);
+                match outcome {
+                    Ok(()) => {
+                        progress.done.insert(at);
+                    }
+                    // The first failure is the cause of those that follow.
+                    Err(error) => {
+                        ended.get_or_insert((at, error));
+                    }
                 }
-                // The first failure is the cause of those that follow.
-                Err(error) => {
-                    ended.get_or_insert((at, error));
-                }
+                finished.push(Finished {
+                    at,
+                    elapsed,
+                    failure,
+                });
             }
         }
         drop(running);
@@ -132,44 +182,50 @@ impl<E: Engine> Work<'_, E> {
         }
     }
 
-    /// Carries one step out, writes down that it begins and that it is done, and tells both.
-    async fn told(&self, at: usize, steps: usize, step: &Step) -> (usize, Result<(), StepError>) {
-        let number = at + 1;
-        let title = step.action.to_string();
-        let service = step.action.service().map(str::to_owned);
-        let begun = Instant::now();
-        (self.reporter)(Event::StepStarted {
-            number,
-            steps,
-            title: title.clone(),
-            cause: step.cause.clone(),
-            service: service.clone(),
-        });
-        let work = async {
-            if let Some(journal) = self.journal {
-                journal.intent(at)?;
-            }
-            self.step(number, &step.action).await?;
-            if let Some(journal) = self.journal {
-                journal.done(at)?;
-            }
-            Ok(())
+    /// Writes down what ended and what begins. That a step failed need not be on the disk: the failure
+    /// itself is what the operator is told.
+    fn note(&self, finished: &[Finished], begun: &[usize]) -> Result<(), StepError> {
+        let Some(journal) = self.journal else {
+            return Ok(());
         };
-        let outcome: Result<(), StepError> = work.await;
-        if let (Some(journal), Err(error)) = (self.journal, &outcome) {
-            // The failure itself is what the operator is told.
-            let _ = journal.failed(at, &error.to_string());
-        }
-        if outcome.is_ok() {
-            (self.reporter)(Event::StepFinished {
-                number,
-                steps,
-                title,
-                elapsed: begun.elapsed(),
-                service,
-            });
-        }
-        (at, outcome)
+        let ended = finished.iter().map(|one| match &one.failure {
+            None => Note::Done(one.at),
+            Some(text) => Note::Failed(one.at, text.clone()),
+        });
+        let begins = begun.iter().map(|at| Note::Intent(*at));
+        Ok(journal.note(&ended.chain(begins).collect::<Vec<Note>>())?)
+    }
+
+    fn tell_begun(&self, plan: &Plan, at: usize) {
+        let Some(step) = plan.steps.get(at) else {
+            return;
+        };
+        (self.reporter)(Event::StepStarted {
+            number: at + 1,
+            steps: plan.steps.len(),
+            title: step.action.to_string(),
+            cause: step.cause.clone(),
+            service: step.action.service().map(str::to_owned),
+        });
+    }
+
+    fn tell_finished(&self, plan: &Plan, one: &Finished) {
+        let Some(step) = plan.steps.get(one.at) else {
+            return;
+        };
+        (self.reporter)(Event::StepFinished {
+            number: one.at + 1,
+            steps: plan.steps.len(),
+            title: step.action.to_string(),
+            elapsed: one.elapsed,
+            service: step.action.service().map(str::to_owned),
+        });
+    }
+
+    async fn carried_out(&self, at: usize, step: &Step) -> Ended {
+        let begun = Instant::now();
+        let outcome = self.step(at + 1, &step.action).await;
+        (at, outcome, begun.elapsed())
     }
 }
 

@@ -78,7 +78,7 @@ impl AppendFile {
         })
     }
 
-    /// Adds a line.
+    /// Adds a line, or several with an end between them.
     ///
     /// # Errors
     /// It cannot be written or synced, such as on a full disk. What was written of it is taken back

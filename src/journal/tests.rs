@@ -27,13 +27,13 @@ fn an_operation_is_unfinished_until_it_is_closed() {
     assert_eq!(unfinished(state).unwrap(), None);
     let asked = operation("up");
     let journal = Journal::begin(state, &asked).unwrap();
-    journal.intent(0).unwrap();
-    journal.intent(1).unwrap();
-    journal.done(1).unwrap();
+    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Intent(1)]).unwrap();
+    journal.note(&[Note::Done(1)]).unwrap();
     let found = unfinished(state).unwrap().unwrap();
     assert_eq!(found.operation, asked);
     assert_eq!((found.begun, found.done), (vec![0], vec![1]));
-    journal.failed(0, "no").unwrap();
+    journal.note(&[Note::Failed(0, "no".to_owned())]).unwrap();
     journal.close(Outcome::Failed).unwrap();
     assert_eq!(unfinished(state).unwrap(), None);
     let last = last_failed(state).unwrap().unwrap();
@@ -48,14 +48,14 @@ fn steps_that_are_planned_later_are_counted_after_those_before() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path();
     let mut journal = Journal::begin(state, &operation("up")).unwrap();
-    journal.intent(0).unwrap();
-    journal.done(0).unwrap();
+    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Done(0)]).unwrap();
     journal
         .extend(&["stop `b`".to_owned(), "start `b`".to_owned()])
         .unwrap();
-    journal.intent(0).unwrap();
-    journal.done(0).unwrap();
-    journal.intent(1).unwrap();
+    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Done(0)]).unwrap();
+    journal.note(&[Note::Intent(1)]).unwrap();
     let found = unfinished(state).unwrap().unwrap();
     assert_eq!(found.operation.steps[2..], ["stop `b`", "start `b`"]);
     assert_eq!((found.begun, found.done), (vec![3], vec![0, 2]));
@@ -121,17 +121,17 @@ fn a_torn_record_counts_as_not_written() {
     let journal = Journal::begin(state, &operation("up")).unwrap();
     let mut lengths = vec![std::fs::metadata(&path).unwrap().len()];
     let length = || std::fs::metadata(&path).unwrap().len();
-    journal.intent(0).unwrap();
+    journal.note(&[Note::Intent(0)]).unwrap();
     lengths.push(length());
-    journal.done(0).unwrap();
+    journal.note(&[Note::Done(0)]).unwrap();
     lengths.push(length());
-    journal.failed(1, "ä ✗").unwrap();
+    journal.note(&[Note::Failed(1, "ä ✗".to_owned())]).unwrap();
     lengths.push(length());
     journal
-        .add(&Record::Close {
+        .add(&[Record::Close {
             outcome: Outcome::Done,
             at: stamp(),
-        })
+        }])
         .unwrap();
     let whole = std::fs::read(&path).unwrap();
     for cut in 0..=whole.len() {
@@ -202,8 +202,8 @@ fn tasks_write_at_the_same_time() {
         for step in 0..8 {
             let journal = &journal;
             scope.spawn(move || {
-                journal.intent(step).unwrap();
-                journal.done(step).unwrap();
+                journal.note(&[Note::Intent(step)]).unwrap();
+                journal.note(&[Note::Done(step)]).unwrap();
             });
         }
     });

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use toolkit::journal::{Journal, Operation, new_id, unfinished};
+use toolkit::journal::{Journal, Note, Operation, new_id, unfinished};
 
 /// Names the folder to write into; only the child of the test below has it.
 const FOLDER: &str = "TOOLKIT_TEST_JOURNAL";
@@ -54,8 +54,8 @@ fn write_for_ever(folder: &Path) {
     };
     let journal = Journal::begin(folder, &operation).unwrap();
     for step in 0.. {
-        journal.intent(step).unwrap();
-        journal.done(step).unwrap();
+        journal.note(&[Note::Intent(step)]).unwrap();
+        journal.note(&[Note::Done(step)]).unwrap();
         let mut told = std::io::stdout();
         writeln!(told, "confirmed {step}").unwrap();
         told.flush().unwrap();

@@ -2,7 +2,7 @@
 
 use toolkit::applied;
 use toolkit::compose::load;
-use toolkit::journal::{Existing, Journal, Operation};
+use toolkit::journal::{Existing, Journal, Note, Operation};
 
 use super::sandbox::Sandbox;
 
@@ -35,9 +35,9 @@ fn leave_unfinished(sandbox: &Sandbox, request: serde_json::Value) {
         volumes: Vec::new(),
     };
     let journal = Journal::begin(&sandbox.root().join(".toolkit"), &operation).unwrap();
-    journal.intent(0).unwrap();
-    journal.done(0).unwrap();
-    journal.intent(1).unwrap();
+    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Done(0)]).unwrap();
+    journal.note(&[Note::Intent(1)]).unwrap();
 }
 
 #[test]
