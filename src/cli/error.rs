@@ -12,6 +12,7 @@ use crate::bundled::BundledError;
 use crate::check::CheckError;
 use crate::check::Checked;
 use crate::deployment::DeploymentError;
+use crate::diagnosis::{self, Symptom};
 use crate::engine::EngineError;
 use crate::host::HostError;
 use crate::host::bash::BashError;
@@ -339,9 +340,15 @@ impl From<EngineError> for CommandError {
                     .command(format!("docker rm {container}"))
             }
             EngineError::Refused { message: words, .. } => {
-                Self::new("ENGINE_REFUSED", exit::FAILED, message)
-                    .because(words)
-                    .fix("mend what the engine names, then run the command again: it goes on from here")
+                let known = diagnosis::find(&Symptom {
+                    log: std::slice::from_ref(&words),
+                    ..Symptom::default()
+                });
+                let refused = Self::new("ENGINE_REFUSED", exit::FAILED, message).because(words);
+                match known {
+                    Some(known) => refused.because(known.text).fix(known.fix),
+                    None => refused.fix("mend what the engine names, then run the command again: it goes on from here"),
+                }
             }
             EngineError::Broken { cause, .. } => {
                 Self::new("ENGINE_BROKEN", exit::UNREACHABLE, message)
@@ -470,6 +477,20 @@ fn of_service(failure: &ServiceFailure) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_that_is_known_is_explained() {
+        let of = |message: &str| {
+            let refused = EngineError::Refused {
+                doing: "remove a network".to_owned(),
+                message: message.to_owned(),
+            };
+            format!("{:?}", CommandError::from(refused).failure.fixes)
+        };
+        let known = of("error while removing network: network x id y has active endpoints");
+        assert!(known.contains("docker network inspect"), "{known}");
+        assert!(of("x").contains("mend what the engine names"));
+    }
 
     /// Every failure of the engine tells what to do next.
     #[test]

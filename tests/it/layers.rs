@@ -211,6 +211,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "compiles",
             "compose",
             "deployment",
+            "diagnosis",
             "drift",
             "engine",
             "event",
