@@ -87,8 +87,10 @@ impl<E: Engine> Work<'_, E> {
         let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
         let mut finished: Vec<Finished> = Vec::new();
         let mut ended: Option<(usize, StepError)> = None;
-        while !(progress.left.is_empty() && progress.running.is_empty() && finished.is_empty()) {
-            if let (None, Some(code)) = (&ended, self.interrupt.exit_code()) {
+        loop {
+            let is_over = progress.left.is_empty() && progress.running.is_empty();
+            // Where nothing is left to do, there is nothing to stop.
+            if let (None, false, Some(code)) = (&ended, is_over, self.interrupt.exit_code()) {
                 ended = Some((0, StepError::Interrupted(code)));
             }
             let mut begun = Vec::new();
@@ -120,7 +122,7 @@ impl<E: Engine> Work<'_, E> {
                     running.push(Box::pin(self.carried_out(at, step)));
                 }
             }
-            if progress.running.is_empty() && (ended.is_some() || progress.left.is_empty()) {
+            if is_over {
                 break;
             }
             let only_waits = progress.running.iter().all(|at| {
@@ -182,8 +184,7 @@ impl<E: Engine> Work<'_, E> {
         }
     }
 
-    /// Writes down what ended and what begins. That a step failed need not be on the disk: the failure
-    /// itself is what the operator is told.
+    /// Writes down what ended and what begins, where there is a journal.
     fn note(&self, finished: &[Finished], begun: &[usize]) -> Result<(), StepError> {
         let Some(journal) = self.journal else {
             return Ok(());

@@ -21,6 +21,20 @@ fn packet(instance: &Instance) -> String {
     option.as_str().unwrap_or("unset").to_owned()
 }
 
+/// Starts a container of nobody in a network; its name, and what removes it.
+fn somebody_in(network: &str) -> (String, Removed) {
+    let other = format!("{network}-other");
+    let body = json!({
+        "Image": format!("toolkit-bundled/redis:{}", bundled::TAG),
+        "HostConfig": { "NetworkMode": network },
+    });
+    let container = Removed(format!("/containers/{other}?force=true&v=true"));
+    let path = format!("/containers/create?name={other}");
+    raw::order("POST", &path, &body.to_string());
+    raw::order("POST", &format!("/containers/{other}/start"), "");
+    (other, container)
+}
+
 fn drift(instance: &Instance) -> Vec<String> {
     let ran = instance.run(&["drift", "--format", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -43,16 +57,8 @@ fn a_network_that_changes_is_made_anew_but_not_under_others() {
     sandbox.replace(FILE, "{internal: true}", option);
 
     // Somebody else is in it.
-    let other = format!("{project}-other");
     let network = format!("{project}_back");
-    let body = json!({
-        "Image": format!("toolkit-bundled/redis:{}", bundled::TAG),
-        "HostConfig": { "NetworkMode": network },
-    });
-    let container = Removed(format!("/containers/{other}?force=true&v=true"));
-    let path = format!("/containers/create?name={other}");
-    raw::order("POST", &path, &body.to_string());
-    raw::order("POST", &format!("/containers/{other}/start"), "");
+    let (other, container) = somebody_in(&network);
     for command in ["up", "plan"] {
         let ran = instance.run(&[command]).ended_with(6);
         assert!(
@@ -106,16 +112,8 @@ fn a_network_in_which_somebody_else_runs_stays() {
     let instance = &small.instance;
     let project = &instance.project;
     instance.run(&["up"]).succeeded();
-    let other = format!("{project}-other");
     let network = format!("{project}_back");
-    let body = json!({
-        "Image": format!("toolkit-bundled/redis:{}", bundled::TAG),
-        "HostConfig": { "NetworkMode": network },
-    });
-    let container = Removed(format!("/containers/{other}?force=true&v=true"));
-    let path = format!("/containers/create?name={other}");
-    raw::order("POST", &path, &body.to_string());
-    raw::order("POST", &format!("/containers/{other}/start"), "");
+    let (other, container) = somebody_in(&network);
     let ran = instance.run(&["down"]).succeeded();
     assert!(
         ran.stderr.contains(&format!("network `{network}` stays, "))

@@ -139,6 +139,43 @@ async fn every_step_is_recorded_before_and_after() {
     assert_eq!(notes.len(), 1 + 2 * plan.steps.len());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_during_the_last_step_has_nothing_left_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let interrupt = Interrupt::listen().unwrap();
+    let begun = Mutex::new(0);
+    let reporter = |event| {
+        if let Event::StepStarted { steps, .. } = event {
+            let mut begun = begun.lock().unwrap();
+            *begun += 1;
+            if *begun == steps {
+                let process = std::process::id().to_string();
+                let sent = std::process::Command::new("kill")
+                    .args(["-INT", &process])
+                    .status();
+                assert!(sent.unwrap().success());
+                while interrupt.exit_code().is_none() {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    };
+    let work = Work {
+        engine: &engine,
+        deployment: &deployment,
+        reporter: &reporter,
+        interrupt: &interrupt,
+        patience: Duration::from_secs(20),
+        program: Path::new("/nonexistent"),
+        journal: None,
+    };
+    work.apply(&plan).await.unwrap();
+    assert_eq!(interrupt.exit_code(), Some(130));
+}
+
 #[tokio::test]
 async fn after_a_failure_nothing_new_begins() {
     let folder = tempfile::tempdir().unwrap();
