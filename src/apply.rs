@@ -292,8 +292,10 @@ impl<E: Engine> Work<'_, E> {
                 Err(error) => return Err(error.into()),
             };
             match self.engine.container(name).await? {
-                // It may lack what an engine gets after the creation: further networks, and files.
-                Some(found) if is_as_wanted(&found, &request) && never_ran(&found) => {
+                // One that never ran holds nothing. It may be of another configuration, where a rollback
+                // follows the killed run, and may lack what an engine gets after the creation: further
+                // networks, and files.
+                Some(found) if has_same_place(&found, &request) && never_ran(&found) => {
                     self.engine.remove(name).await?;
                 }
                 Some(found) if is_as_wanted(&found, &request) => return Ok(()),
@@ -422,13 +424,21 @@ fn never_ran(found: &Container) -> bool {
 
 /// Whether a container is what a request asks for.
 fn is_as_wanted(found: &Container, request: &ContainerRequest<'_>) -> bool {
+    has_same_place(found, request) && is_labelled_alike(found, request, labels::CONFIG_HASH)
+}
+
+/// Whether a container was made by this instance, for the service and number of a request.
+fn has_same_place(found: &Container, request: &ContainerRequest<'_>) -> bool {
     [
         labels::PROJECT,
         labels::SERVICE,
         labels::INSTANCE,
-        labels::CONFIG_HASH,
         labels::CONTAINER_NUMBER,
     ]
     .iter()
-    .all(|key| found.labels.get(*key) == request.labels.get(*key))
+    .all(|key| is_labelled_alike(found, request, key))
+}
+
+fn is_labelled_alike(found: &Container, request: &ContainerRequest<'_>, key: &str) -> bool {
+    found.labels.get(key) == request.labels.get(key)
 }

@@ -198,6 +198,34 @@ async fn what_an_interrupted_run_asked_for_may_come_late() {
 }
 
 #[tokio::test]
+async fn what_a_killed_run_made_of_another_configuration_makes_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&[&IMAGES[..], &["mongo:9.0"]].concat(), &[]);
+    let old = deployment(folder.path(), "");
+    let killed = deployment(folder.path(), "MONGO_VERSION=9.0\n");
+    // The way back is planned before the engine makes what the killed run asked for last.
+    let (back, _) = plan_now(&engine, &old).await;
+    for change in 1.. {
+        engine.fail_at(Some(change));
+        let (plan, _) = plan_now(&engine, &killed).await;
+        apply(&engine, &killed, &plan).await.unwrap_err();
+        if engine.container("mongo").await.unwrap().is_some() {
+            break;
+        }
+    }
+    engine.fail_at(None);
+    let image = async || engine.container("mongo").await.unwrap().unwrap().image;
+    assert_eq!(image().await, "mongo:9.0");
+    apply(&engine, &old, &back).await.unwrap();
+    assert_eq!(image().await, "mongo:8.0");
+    assert_eq!(plan_now(&engine, &old).await.0, Plan::default());
+    // One that ran holds something and stays.
+    let failed = apply(&engine, &killed, &back).await.unwrap_err();
+    assert!(matches!(failed, ApplyError::Step { .. }), "{failed:?}");
+    assert_eq!(image().await, "mongo:8.0");
+}
+
+#[tokio::test]
 async fn what_goes_goes_first_and_dependants_before_what_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let newer = "mongo:9.0";
