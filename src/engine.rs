@@ -283,7 +283,11 @@ pub trait Engine: Sync {
     /// Where it is, in words for a person.
     fn endpoint(&self) -> String;
 
-    /// What it says about itself.
+    /// What it said about itself when it was connected to: product, API and endpoint. Nothing else is
+    /// set.
+    fn greeting(&self) -> EngineFacts;
+
+    /// What it says about itself; asked once.
     fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
 
     /// The containers of a Compose project, whatever they do, by service and name.

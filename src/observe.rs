@@ -4,18 +4,17 @@
 pub mod condition;
 pub mod machine;
 mod mongo_data;
+mod ports;
 pub mod projects;
 mod visitors;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::compose;
 use crate::compose::Project;
 use crate::deployment::Deployment;
 use crate::deployment::standalone;
@@ -36,9 +35,9 @@ use crate::observed::Image;
 use crate::observed::Made;
 use crate::observed::Observed;
 use crate::observed::Readiness;
-use crate::observed::TakenPort;
 use crate::observed::Volume;
 use crate::probe;
+use ports::{WantedPort, taken_ports, wanted_ports};
 
 /// How long a probe of a snapshot may take. A service that needs longer counts as not ready.
 const PROBE_DEADLINE: Duration = Duration::from_secs(3);
@@ -56,6 +55,29 @@ pub async fn everything(
     Ok(observed)
 }
 
+/// As [`everything`], but an engine is not asked who it is where the answer changes nothing that is
+/// observed: every container runs, and none of them is asked how it does. [`introduce`] asks later.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn everything_but_who(
+    engine: &impl Stock,
+    deployment: &Deployment,
+) -> Result<Observed, EngineError> {
+    let nothing = async |_: &[Container], _: &EngineFacts| ();
+    let (observed, ()) = snapshot(engine, deployment, Who::WhereNeeded, nothing).await?;
+    Ok(observed)
+}
+
+/// Fills in who the engine is.
+///
+/// # Errors
+/// The engine cannot be asked.
+pub async fn introduce(engine: &impl Engine, observed: &mut Observed) -> Result<(), EngineError> {
+    observed.engine = engine.facts().await?;
+    Ok(())
+}
+
 /// As [`everything`], with other questions that go out as soon as the containers are known.
 ///
 /// # Errors
@@ -63,6 +85,24 @@ pub async fn everything(
 pub async fn everything_beside<T>(
     engine: &impl Stock,
     deployment: &Deployment,
+    beside: impl AsyncFnOnce(&[Container], &EngineFacts) -> T,
+) -> Result<(Observed, T), EngineError> {
+    snapshot(engine, deployment, Who::Always, beside).await
+}
+
+/// When an engine is asked who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Each time.
+    Always,
+    /// When something that is observed depends on it.
+    WhereNeeded,
+}
+
+async fn snapshot<T>(
+    engine: &impl Stock,
+    deployment: &Deployment,
+    who: Who,
     beside: impl AsyncFnOnce(&[Container], &EngineFacts) -> T,
 ) -> Result<(Observed, T), EngineError> {
     let project = &deployment.project;
@@ -76,8 +116,11 @@ pub async fn everything_beside<T>(
         // What is slow to answer is asked while the engine tells the rest; who it is is slow, too.
         let rest = rest(engine, deployment, listed);
         let asked = async {
-            // Who the engine is tells how containers can be reached.
-            let facts = engine.facts().await?;
+            // Who the engine is tells how containers can be reached, and whose ports are looked at.
+            let facts = match who {
+                Who::WhereNeeded if !needs_who(deployment, &containers) => engine.greeting(),
+                Who::WhereNeeded | Who::Always => engine.facts().await?,
+            };
             let (ready, beside) = futures_util::join!(
                 readiness(engine, deployment, &containers),
                 beside(&containers, &facts)
@@ -96,6 +139,19 @@ pub async fn everything_beside<T>(
     observed.images = images;
     observed.volumes = volumes;
     Ok((observed, beside))
+}
+
+/// Whether something that is observed depends on who the engine is. What does not run yet will.
+fn needs_who(deployment: &Deployment, containers: &[Container]) -> bool {
+    let project = &deployment.project;
+    let runs = |service: &String| {
+        let of = containers.iter().filter(|found| found.service == *service);
+        of.filter(|found| found.state.is_running()).count() >= project.scale(service) as usize
+    };
+    let asks = |service: &String| deployment.probes.contains_key(service);
+    let mut services = project.services.keys();
+    services.any(|service| asks(service) || !runs(service))
+        || !wanted_ports(project, containers).is_empty()
 }
 
 /// What follows from the containers that there are, but for the answers of services and for what depends on
@@ -368,99 +424,6 @@ async fn strangers(
     Ok(found.filter(|found| !is_late(found)).collect())
 }
 
-/// A port of the host that a service is to publish: the service, the address, the port.
-type WantedPort = (String, String, u16);
-
-/// TCP ports that services need which do not run yet.
-fn wanted_ports(project: &Project, ours: &[Container]) -> Vec<WantedPort> {
-    let mut wanted = Vec::new();
-    for (service, definition) in &project.services {
-        let container = ours.iter().find(|container| container.service == *service);
-        let held: Vec<u16> = container
-            .filter(|container| container.state.is_running())
-            .map(|container| container.ports.iter().map(|port| port.host_port).collect())
-            .unwrap_or_default();
-        for port in definition
-            .ports
-            .iter()
-            .filter(|port| port.protocol == "tcp")
-        {
-            let Some(number) = port.published.as_ref().and_then(|text| text.parse().ok()) else {
-                // A range or a free port: the engine picks one that is free.
-                continue;
-            };
-            if !held.contains(&number) {
-                wanted.push((
-                    service.clone(),
-                    port.host_ip.clone().unwrap_or_default(),
-                    number,
-                ));
-            }
-        }
-    }
-    wanted
-}
-
-/// Those of the wanted ports that somebody else holds.
-fn taken_ports(
-    project: &Project,
-    ours: &[Container],
-    wanted: Vec<WantedPort>,
-    holders: &[PortHolder],
-    is_here: bool,
-) -> Vec<TakenPort> {
-    let mut taken = Vec::new();
-    for (service, host_ip, port) in wanted {
-        let found = match container_holder(holders, &host_ip, port) {
-            Some(held) => {
-                let found = ours.iter().find(|found| found.name == held.container);
-                // A container of a service of the project makes way within the plan.
-                if found.is_some_and(|found| project.services.contains_key(&found.service)) {
-                    continue;
-                }
-                let holder = format!("container `{}`", held.container);
-                Some((holder, found.is_some()))
-            }
-            // The sockets of this machine tell nothing about those of another.
-            None if !is_here => None,
-            None => process_holder(&host_ip, port).map(|holder| (holder, false)),
-        };
-        if let Some((holder, by_orphan)) = found {
-            taken.push(TakenPort {
-                service,
-                host_ip,
-                port,
-                holder,
-                by_orphan,
-            });
-        }
-    }
-    taken
-}
-
-/// The container that publishes a TCP port of an address.
-fn container_holder<'a>(
-    holders: &'a [PortHolder],
-    host_ip: &str,
-    port: u16,
-) -> Option<&'a PortHolder> {
-    holders.iter().find(|held| {
-        held.port == port
-            && held.protocol == "tcp"
-            && compose::addresses_overlap(host_ip, &held.host_ip)
-    })
-}
-
-/// The process of this machine that listens on a TCP port, in words; `None` when it is free.
-fn process_holder(host_ip: &str, port: u16) -> Option<String> {
-    let address: Option<IpAddr> = host_ip.parse().ok();
-    if host::ports::is_free(address, port) {
-        return None;
-    }
-    let process = host::ports::holder(port);
-    Some(process.unwrap_or_else(|| "a process of another user".to_owned()))
-}
-
 /// How every running service answers its probe, all asked at once.
 async fn readiness(
     engine: &impl Engine,
@@ -487,8 +450,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::compose::load;
-    use crate::engine::memory::MemoryEngine;
 
     #[test]
     fn a_volume_of_another_container_is_not_ones_own() {
@@ -516,43 +477,5 @@ mod tests {
         assert_eq!(left[0], owner);
         assert_eq!(left[1].anonymous, own.anonymous);
         assert!(left[2].anonymous.is_empty());
-    }
-
-    /// The service `old` holds port 8080 and is not configured any more.
-    async fn taken_beside(old: &str) -> Vec<TakenPort> {
-        let engine = MemoryEngine::new(&["i"], &[]);
-        let text = format!("services:\n  old: {{image: i, ports: [\"{old}\"]}}\n");
-        let before = load::project(&text, "p").unwrap();
-        let definition = &before.services["old"];
-        let (none, contents) = (BTreeMap::new(), BTreeMap::new());
-        let mut request = request::of(&before, "old", definition, ("p-old-1", 1), &none, &contents);
-        request.networks.clear();
-        let own = [(labels::PROJECT, "p"), (labels::SERVICE, "old")];
-        let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        request.labels.extend(own);
-        engine.create_container(&request).await.unwrap();
-        engine.start("p-old-1").await.unwrap();
-        let ours = engine.project_containers("p").await.unwrap();
-        assert_eq!(ours.len(), 1);
-        let text = "services:\n  new: {image: i, ports: [\"8080:80\"]}\n";
-        let after = load::project(text, "p").unwrap();
-        let holders = engine.published_ports().await.unwrap();
-        let wanted = wanted_ports(&after, &ours);
-        taken_ports(&after, &ours, wanted, &holders, false)
-    }
-
-    #[tokio::test]
-    async fn an_orphan_that_holds_a_port_is_known_as_one() {
-        let taken = taken_beside("8080:80").await;
-        let [taken] = taken.as_slice() else {
-            panic!("{taken:?}")
-        };
-        assert!(taken.by_orphan);
-        assert_eq!(taken.holder, "container `p-old-1`");
-    }
-
-    #[tokio::test]
-    async fn another_protocol_takes_no_port() {
-        assert_eq!(taken_beside("8080:80/udp").await, []);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{Session, error::CommandError, exit};
+use crate::engine::Engine;
 use crate::engine::docker;
 use crate::engine::docker::DockerEngine;
 use crate::host;
@@ -18,7 +19,16 @@ use crate::host::tunnel::Tunnel;
 /// # Errors
 /// No engine answers, or it may not be used.
 pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, CommandError> {
-    connected(&endpoint(session, root)?).await
+    connected(&endpoint(session, root)?, Asks::WhoItIs).await
+}
+
+/// What an engine is asked as soon as it is connected to, so that it answers meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// Who it is, which takes it longer than all else.
+    WhoItIs,
+    /// Nothing: who it is may not matter.
+    Nothing,
 }
 
 /// As [`engine`], and begun at once: the engine answers while something else is read. A tunnel is not
@@ -26,12 +36,15 @@ pub async fn engine(session: &Session, root: &Path) -> Result<DockerEngine, Comm
 pub fn engine_meanwhile(
     session: &Session,
     root: &Path,
+    asks: Asks,
 ) -> impl Future<Output = Result<DockerEngine, CommandError>> + use<> {
     let endpoint = endpoint(session, root);
     let begun = match &endpoint {
         Ok(endpoint) if !endpoint.starts_with(TUNNELLED) => {
             let endpoint = endpoint.clone();
-            Some(tokio::spawn(async move { connected(&endpoint).await }))
+            Some(tokio::spawn(
+                async move { connected(&endpoint, asks).await },
+            ))
         }
         _ => None,
     };
@@ -41,12 +54,12 @@ pub fn engine_meanwhile(
                 let connected = begun.await;
                 connected.context("the connection to the engine was given up")?
             }
-            None => connected(&endpoint?).await,
+            None => connected(&endpoint?, asks).await,
         }
     }
 }
 
-async fn connected(endpoint: &str) -> Result<DockerEngine, CommandError> {
+async fn connected(endpoint: &str, asks: Asks) -> Result<DockerEngine, CommandError> {
     let connected = match endpoint.starts_with(TUNNELLED) {
         true => {
             let tunnel = Tunnel::open(endpoint, &std::env::temp_dir()).await;
@@ -56,7 +69,13 @@ async fn connected(endpoint: &str) -> Result<DockerEngine, CommandError> {
         }
         false => DockerEngine::connect(Some(endpoint)).await,
     };
-    connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))
+    let connected = connected.map_err(|error| CommandError::from(error).state(UNTOUCHED))?;
+    if asks == Asks::WhoItIs {
+        let asked = connected.clone();
+        // A failure comes again where the answer is needed.
+        tokio::spawn(async move { asked.facts().await.is_ok() });
+    }
+    Ok(connected)
 }
 
 /// Where the engine of the instance is: as for [`engine`].

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use super::connection::{endpoint, engine, engine_meanwhile};
+pub use super::connection::{Asks, endpoint, engine, engine_meanwhile};
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
 use super::operation::{self, Applies};
@@ -96,7 +96,7 @@ pub fn load_and_connect(
     CommandError,
 > {
     let root = root(session)?;
-    let engine = engine_meanwhile(session, &root);
+    let engine = engine_meanwhile(session, &root, Asks::WhoItIs);
     Ok((load_at(session, &root)?, engine))
 }
 
@@ -331,7 +331,27 @@ impl<'a> Task<'a> {
 /// # Errors
 /// The engine cannot be asked, or the journal cannot be read.
 pub async fn observe(engine: &impl Stock, instance: &Instance) -> Result<Observed, CommandError> {
-    let mut observed = observe::everything(engine, &instance.deployment).await?;
+    with_left_behind(
+        instance,
+        observe::everything(engine, &instance.deployment).await?,
+    )
+}
+
+/// As [`observe`], but for who the engine is where that changes nothing: [`observe::introduce`] asks.
+///
+/// # Errors
+/// As of [`observe`].
+pub async fn observe_but_who(
+    engine: &impl Stock,
+    instance: &Instance,
+) -> Result<Observed, CommandError> {
+    with_left_behind(
+        instance,
+        observe::everything_but_who(engine, &instance.deployment).await?,
+    )
+}
+
+fn with_left_behind(instance: &Instance, mut observed: Observed) -> Result<Observed, CommandError> {
     let left_behind = journal::left_behind(&super::state_folder(&instance.root))?.into_iter();
     observed.left_behind = left_behind
         .map(|held| ((held.service, held.number), held.volumes))

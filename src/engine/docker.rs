@@ -7,6 +7,7 @@ mod events;
 mod failure;
 mod files;
 mod forward;
+mod greet;
 mod ground;
 mod host;
 mod inside;
@@ -72,6 +73,10 @@ pub struct DockerEngine {
     endpoint: String,
     /// Where the client connects to, for connections that are none of its own.
     door: attach::Door,
+    /// What it said of itself at once.
+    greeting: Arc<EngineFacts>,
+    /// The API version in front of every path.
+    prefix: Arc<str>,
     identity: Arc<OnceCell<Identity>>,
     forwarders: forward::Found,
     /// What leads to the engine; it is kept and not used.
@@ -79,19 +84,30 @@ pub struct DockerEngine {
 }
 
 /// Who an engine is. To tell that takes it longer than all else that is asked of it: it asks the
-/// programs below it. So this comes while the rest is looked at.
+/// programs below it. So this is asked where it matters.
 #[derive(Debug)]
 struct Identity {
     facts: EngineFacts,
     reach: Reach,
-    /// The API version in front of every path.
-    prefix: String,
+}
+
+impl Identity {
+    async fn ask(client: &Docker, endpoint: &str) -> Result<Self, EngineError> {
+        let both = async {
+            let answers = futures_util::join!(client.version(), client.info());
+            Ok((answers.0?, answers.1.ok()))
+        };
+        let (version, info) = within_reason(endpoint, both).await?;
+        Ok(Self {
+            reach: forward::reach(endpoint, &version),
+            facts: convert::facts(endpoint, version, info),
+        })
+    }
 }
 
 impl DockerEngine {
-    /// Connects to the engine that `DOCKER_HOST` names, or to the one on the usual socket, and
-    /// begins to ask it who it is. The API version is agreed on with [`Engine::facts`]; what is asked
-    /// before is read in the version that the engine prefers.
+    /// Connects to the engine that `DOCKER_HOST` names, or to the one on the usual socket, and agrees
+    /// with it on the version of the API.
     ///
     /// # Errors
     /// No engine answers there, or it may not be used.
@@ -125,45 +141,34 @@ impl DockerEngine {
             let uri = place.to_owned();
             failed(bollard::errors::Error::UnsupportedURISchemeError { uri })
         })?;
-        within_reason(endpoint, client.ping()).await?;
         let identity: Arc<OnceCell<Identity>> = Arc::default();
-        let known = Arc::clone(&identity);
-        let client = client.with_request_modifier(move |request| match known.get() {
-            Some(identity) => with_version(request, &identity.prefix),
-            None => request,
-        });
-        let engine = Self {
+        let greeting = match within_reason(endpoint, greet::ask(&door, endpoint)).await? {
+            Some(greeting) => greeting,
+            None => {
+                let known = Identity::ask(&client, endpoint).await?;
+                identity.get_or_init(async || known).await.facts.clone()
+            }
+        };
+        let pinned = greeting.api.min(NEWEST_API);
+        let prefix: Arc<str> = format!("/v{}.{}", pinned.0, pinned.1).into();
+        let versioned = Arc::clone(&prefix);
+        let client = client.with_request_modifier(move |request| with_version(request, &versioned));
+        Ok(Self {
             client,
             endpoint: endpoint.to_owned(),
             door,
+            greeting: Arc::new(greeting),
+            prefix,
             identity,
             forwarders: forward::Found::default(),
             way: None,
-        };
-        let asking = engine.clone();
-        // A failure comes again where the answer is needed.
-        tokio::spawn(async move { asking.identity().await.is_ok() });
-        Ok(engine)
+        })
     }
 
     /// Who it is; asked once.
     async fn identity(&self) -> Result<&Identity, EngineError> {
-        let asking = self.identity.get_or_try_init(async || {
-            let both = async {
-                let answers = futures_util::join!(self.client.version(), self.client.info());
-                Ok((answers.0?, answers.1.ok()))
-            };
-            let (version, info) = within_reason(&self.endpoint, both).await?;
-            let reach = forward::reach(&self.endpoint, &version);
-            let facts = convert::facts(&self.endpoint, version, info);
-            let pinned = facts.api.min(NEWEST_API);
-            Ok(Identity {
-                facts,
-                reach,
-                prefix: format!("/v{}.{}", pinned.0, pinned.1),
-            })
-        });
-        asking.await
+        let asking = async || Identity::ask(&self.client, &self.endpoint).await;
+        self.identity.get_or_try_init(asking).await
     }
 
     fn failure(&self, doing: &str, error: bollard::errors::Error) -> EngineError {
@@ -231,6 +236,10 @@ pub(super) fn wanted_volume(volume: &VolumeDefinition) -> Volume {
 impl Engine for DockerEngine {
     fn endpoint(&self) -> String {
         self.endpoint.clone()
+    }
+
+    fn greeting(&self) -> EngineFacts {
+        (*self.greeting).clone()
     }
 
     async fn facts(&self) -> Result<EngineFacts, EngineError> {

@@ -226,6 +226,33 @@ async fn what_a_killed_run_made_of_another_configuration_makes_way() {
 }
 
 #[tokio::test]
+async fn an_engine_is_asked_who_it_is_where_that_matters() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let asked = async || {
+        let before = engine.introductions();
+        let observed = observe::everything_but_who(&engine, &deployment);
+        let observed = observed.await.unwrap();
+        (observed, engine.introductions() - before)
+    };
+    // What is to come may take a port that only an engine on this machine has.
+    assert_eq!(asked().await.1, 1);
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let (mut lean, questions) = asked().await;
+    assert_eq!(questions, 0);
+    let (plan, whole) = plan_now(&engine, &deployment).await;
+    assert_eq!(plan, Plan::default());
+    let request = UpRequest::default();
+    assert_eq!(plan::up(&deployment, &lean, &request), Plan::default());
+    observe::introduce(&engine, &mut lean).await.unwrap();
+    assert_eq!(lean.engine, whole.engine);
+    engine.stop("redis", Duration::ZERO).await.unwrap();
+    assert_eq!(asked().await.1, 1);
+}
+
+#[tokio::test]
 async fn what_goes_goes_first_and_dependants_before_what_they_need() {
     let folder = tempfile::tempdir().unwrap();
     let newer = "mongo:9.0";

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use super::super::files::Texts;
-use super::super::instance::{Instance, Task, Then};
+use super::super::instance::{Asks, Instance, Task, Then};
 use super::super::operation::{self, Applies};
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, definitions, error::CommandError, exit, files, instance, preflight};
 use crate::check::row::Operation;
 use crate::engine::stock::Stock;
 use crate::host;
+use crate::observe;
 use crate::observed::Observed;
 use crate::plan;
 use crate::plan::{PullWish, UpRequest};
@@ -96,7 +97,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "up").await?;
     unfinished_gate(session, &root, "up")?;
-    let engine = instance::engine_meanwhile(session, &root);
+    let engine = instance::engine_meanwhile(session, &root, Asks::Nothing);
     let mut texts = files::read_all(&root)?;
     if args.bundled {
         bundle(session, &root, &mut texts)?;
@@ -135,7 +136,7 @@ pub async fn converge(
     engine: &impl Stock,
     wish: &Wish,
 ) -> Result<(), CommandError> {
-    let observed = instance::observe(engine, instance).await?;
+    let observed = instance::observe_but_who(engine, instance).await?;
     converge_from(session, instance, engine, observed, wish).await
 }
 
@@ -165,6 +166,7 @@ pub async fn converge_from(
         preflight::ours(instance, &observed)?;
         Vec::new()
     } else {
+        observe::introduce(engine, &mut observed).await?;
         let (up, about) = (Operation::Up, Some(request));
         preflight::gate(session, instance, engine, &observed, up, about).await?
     };

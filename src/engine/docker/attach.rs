@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ROOM: usize = 64 << 10;
 
 /// Most bytes that are kept of an answer that gives no streams.
-const LONGEST_ANSWER: usize = 64 << 10;
+pub(super) const LONGEST_ANSWER: usize = 64 << 10;
 
 /// Bytes in front of each frame: the stream, three zeros, and the length, most significant first.
 const HEADER: usize = 8;
@@ -68,7 +68,25 @@ impl Door {
         let port = uri.port_u16().unwrap_or(80);
         Some(Self::Port { host, port })
     }
+
+    /// A connection to it.
+    pub(super) async fn open(&self) -> io::Result<Box<dyn Connection>> {
+        Ok(match self {
+            Self::Socket(path) => Box::new(UnixStream::connect(path).await?),
+            Self::Port { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                // Keys are small and must not wait for each other.
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+        })
+    }
 }
+
+/// A connection of whichever kind.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 
 /// What a program writes, in pieces cut anywhere.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Output>> + Send>>;
@@ -87,7 +105,7 @@ pub(super) async fn start(
     exec: &str,
     has_terminal: bool,
 ) -> Result<Attached, Error> {
-    let prefix = engine.identity.get().map_or("", |known| &known.prefix);
+    let prefix = &engine.prefix;
     let question = serde_json::json!({ "Detach": false, "Tty": has_terminal });
     let request = Request::post(format!("{prefix}/exec/{exec}/start"))
         .header(HOST, "engine")
@@ -95,17 +113,7 @@ pub(super) async fn start(
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "tcp")
         .body(Full::from(question.to_string()))?;
-    let attaching = async {
-        match &engine.door {
-            Door::Socket(path) => upgraded(UnixStream::connect(path).await?, request).await,
-            Door::Port { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                // Keys are small and must not wait for each other.
-                stream.set_nodelay(true)?;
-                upgraded(stream, request).await
-            }
-        }
-    };
+    let attaching = async { upgraded(engine.door.open().await?, request).await };
     let attached = tokio::time::timeout(PATIENCE, attaching).await;
     let stream = attached.unwrap_or(Err(Error::RequestTimeoutError))?;
     let (reader, writer) = tokio::io::split(TokioIo::new(stream));
@@ -117,7 +125,7 @@ pub(super) async fn start(
 
 /// The connection, once the engine has turned it into the streams.
 async fn upgraded(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Box<dyn Connection>,
     request: Request<Full<Bytes>>,
 ) -> Result<Upgraded, Error> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -138,7 +146,7 @@ async fn upgraded(
 }
 
 /// What an answer says: the `message` of its JSON, else its text.
-fn message(body: &[u8]) -> String {
+pub(super) fn message(body: &[u8]) -> String {
     let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = value.as_ref().and_then(|value| value.get("message"));
     match message.and_then(serde_json::Value::as_str) {
