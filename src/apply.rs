@@ -37,6 +37,7 @@ use crate::observed::Image;
 use crate::observed::Readiness;
 use crate::observed::lack;
 use crate::plan::Action;
+use crate::plan::Plan;
 use crate::probe;
 use crate::probe::InitiateError;
 use crate::probe::Initiation;
@@ -145,7 +146,7 @@ pub enum StepError {
 }
 
 impl<E: Engine> Work<'_, E> {
-    async fn step(&self, number: usize, action: &Action) -> Result<(), StepError> {
+    async fn step(&self, number: usize, action: &Action, plan: &Plan) -> Result<(), StepError> {
         match action {
             Action::CreateFolder { path, owner } => self.create_folder(path, *owner),
             Action::LoadBundledImages { images } => {
@@ -191,7 +192,7 @@ impl<E: Engine> Work<'_, E> {
                 grace,
             } => self.stop(service, name, *grace).await,
             Action::RemoveContainer { name, .. } => Ok(self.engine.remove(name).await?),
-            Action::RemoveNetwork { id, .. } => Ok(self.engine.remove_network(id).await?),
+            Action::RemoveNetwork { name, id } => self.remove_network(name, id, plan).await,
         }
     }
 

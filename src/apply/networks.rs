@@ -6,12 +6,18 @@
 
 use super::{StepError, Work};
 use crate::engine::{Engine, EngineError};
+use crate::event::Event;
 use crate::labels;
 use crate::observed;
 use crate::observed::Network;
+use crate::plan::{Action, Plan};
 
 /// What the engine says when a name means several networks (Docker Engine 20.10).
 const AMBIGUOUS: &str = "is ambiguous";
+
+/// What the engine says when it counts users of a network (Docker Engine). One of 20.10 loses count
+/// under load: containers that are gone still count.
+const IN_USE: &str = "has active endpoints";
 
 impl<E: Engine> Work<'_, E> {
     /// Makes a network unless there is one.
@@ -31,6 +37,36 @@ impl<E: Engine> Work<'_, E> {
             Err(error) => return Err(error.into()),
         }
         self.single_network(&network.name).await?;
+        Ok(())
+    }
+
+    /// Removes a network. One that an engine counts users of, and names none, stays with a warning:
+    /// nothing but a restart of the engine frees it, and the next `up` uses it as it is. Where the plan
+    /// makes it anew, that is no way out.
+    pub(super) async fn remove_network(
+        &self,
+        name: &str,
+        id: &str,
+        plan: &Plan,
+    ) -> Result<(), StepError> {
+        let refusal = match self.engine.remove_network(id).await {
+            Err(EngineError::Refused { doing, message }) if message.contains(IN_USE) => {
+                EngineError::Refused { doing, message }
+            }
+            other => return Ok(other?),
+        };
+        let networks = &self.deployment.project.networks;
+        let comes_back = plan.steps.iter().any(|step| match &step.action {
+            Action::CreateNetwork { key, .. } => networks.get(key).is_some_and(|n| n.name == name),
+            _ => false,
+        });
+        if comes_back || !self.engine.connected(id).await?.is_empty() {
+            return Err(refusal.into());
+        }
+        let text = format!(
+            "network `{name}` stays: the engine still counts containers in it, though there are none; the next `toolkit up` uses it, and a restart of the engine frees it"
+        );
+        (self.reporter)(Event::Warning { text });
         Ok(())
     }
 

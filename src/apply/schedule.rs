@@ -119,7 +119,7 @@ impl<E: Engine> Work<'_, E> {
             }
             for at in begun {
                 if let Some(step) = plan.steps.get(at) {
-                    running.push(Box::pin(self.carried_out(at, step)));
+                    running.push(Box::pin(self.carried_out(at, step, plan)));
                 }
             }
             if is_over {
@@ -223,9 +223,9 @@ impl<E: Engine> Work<'_, E> {
         });
     }
 
-    async fn carried_out(&self, at: usize, step: &Step) -> Ended {
+    async fn carried_out(&self, at: usize, step: &Step, plan: &Plan) -> Ended {
         let begun = Instant::now();
-        let outcome = self.step(at + 1, &step.action).await;
+        let outcome = self.step(at + 1, &step.action, plan).await;
         (at, outcome, begun.elapsed())
     }
 }

@@ -49,6 +49,7 @@ struct World {
     runs: Vec<inside::Run>,
     late: BTreeSet<String>,
     introductions: usize,
+    miscounted: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -245,6 +246,12 @@ impl Engine for MemoryEngine {
 
     async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         let mut world = self.change(format!("remove network {id}"))?;
+        if world.miscounted.contains(id) {
+            return Err(EngineError::Refused {
+                doing: "remove a network".to_owned(),
+                message: format!("network {id} has active endpoints"),
+            });
+        }
         world.networks.retain(|network| network.id != id);
         Ok(())
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use toolkit::apply::ApplyError;
 use toolkit::check::row::{self, Operation};
 use toolkit::check::{self, Ignores, World};
 use toolkit::compose::Service;
@@ -11,6 +12,7 @@ use toolkit::deployment::Deployment;
 use toolkit::drift::{self, Comparison, Kind};
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::engine::{ContainerRequest, Engine, NetworkPlace};
+use toolkit::event::Event;
 use toolkit::observed::Observed;
 use toolkit::observed::machine::MachineFacts;
 use toolkit::plan::{self, Plan, UpRequest};
@@ -271,4 +273,54 @@ async fn a_network_of_another_project_is_left_alone() {
     assert!(!titles(&plan).iter().any(|title| title.contains("network")));
     let found = findings(&new, &observed, &UpRequest::default());
     assert!(found[0].fix.contains("external: true"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_network_that_the_engine_has_lost_count_of_stays_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = deployment(folder.path(), "");
+    let engine = up(&deployment).await;
+    let observed = observe::everything(&engine, &deployment).await.unwrap();
+    let id = &observed.networks["overleaf_default"][0].id;
+    engine.miscount(id);
+
+    // It is no way to make it anew.
+    let new = isolated(folder.path());
+    let (anew, _) = plan_now(&engine, &new).await;
+    let refused = apply(&engine, &new, &anew).await.unwrap_err();
+    assert!(matches!(refused, ApplyError::Step { .. }), "{refused:?}");
+
+    let observed = observe::everything(&engine, &deployment).await.unwrap();
+    let down = plan::down(&deployment.project, &observed);
+    let events = apply(&engine, &deployment, &down).await.unwrap();
+    let warned = events.iter().any(|event| match event {
+        Event::Warning { text } => text.contains("network `overleaf_default` stays"),
+        _ => false,
+    });
+    assert!(warned, "{events:?}");
+    let (again, observed) = plan_now(&engine, &deployment).await;
+    assert_eq!(observed.containers, []);
+    assert_eq!(&observed.networks["overleaf_default"][0].id, id);
+    apply(&engine, &deployment, &again).await.unwrap();
+    assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
+
+    // Somebody who is in it counts rightly.
+    let service = Service {
+        image: IMAGES[3].to_owned(),
+        ..Service::default()
+    };
+    let mut request = ContainerRequest::new("proxy", "proxy", &service);
+    request.networks = vec![NetworkPlace {
+        name: "overleaf_default".to_owned(),
+        id: id.clone(),
+        aliases: Vec::new(),
+        links: Vec::new(),
+        settings: toolkit::compose::Values::default(),
+    }];
+    engine.create_container(&request).await.unwrap();
+    engine.start("proxy").await.unwrap();
+    let observed = observe::everything(&engine, &deployment).await.unwrap();
+    let down = plan::down(&deployment.project, &observed);
+    let refused = apply(&engine, &deployment, &down).await.unwrap_err();
+    assert!(matches!(refused, ApplyError::Step { .. }), "{refused:?}");
 }

@@ -6,6 +6,11 @@ use super::{MemoryEngine, image_of};
 use crate::observed::Made;
 
 impl MemoryEngine {
+    /// Lets the engine lose count of the containers in a network, so that it does not remove it.
+    pub fn miscount(&self, network: &str) {
+        self.world().miscounted.insert(network.to_owned());
+    }
+
     /// How often the engine was asked who it is.
     #[must_use]
     pub fn introductions(&self) -> usize {
