@@ -56,16 +56,19 @@ pub async fn everything(
 }
 
 /// As [`everything`], but an engine is not asked who it is where the answer changes nothing that is
-/// observed: every container runs, and none of them is asked how it does. [`introduce`] asks later.
+/// observed of the services asked for: every container of theirs runs, and none of the project is asked
+/// how it does. Then the ports that other services want are not looked at. [`introduce`] asks later.
 ///
 /// # Errors
 /// The engine cannot be asked.
 pub async fn everything_but_who(
     engine: &impl Stock,
     deployment: &Deployment,
+    services: &BTreeSet<&str>,
 ) -> Result<Observed, EngineError> {
     let nothing = async |_: &[Container], _: &EngineFacts| ();
-    let (observed, ()) = snapshot(engine, deployment, Who::WhereNeeded, nothing).await?;
+    let who = Who::WhereNeeded(services);
+    let (observed, ()) = snapshot(engine, deployment, who, nothing).await?;
     Ok(observed)
 }
 
@@ -92,17 +95,17 @@ pub async fn everything_beside<T>(
 
 /// When an engine is asked who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+enum Who<'a> {
     /// Each time.
     Always,
-    /// When something that is observed depends on it.
-    WhereNeeded,
+    /// When something that is observed of these services depends on it.
+    WhereNeeded(&'a BTreeSet<&'a str>),
 }
 
 async fn snapshot<T>(
     engine: &impl Stock,
     deployment: &Deployment,
-    who: Who,
+    who: Who<'_>,
     beside: impl AsyncFnOnce(&[Container], &EngineFacts) -> T,
 ) -> Result<(Observed, T), EngineError> {
     let project = &deployment.project;
@@ -113,13 +116,17 @@ async fn snapshot<T>(
     let first = async {
         let listed = listed(engine, &deployment.root, project).await?;
         let containers = listed.containers.clone();
+        let is_told = match who {
+            Who::Always => true,
+            Who::WhereNeeded(services) => needs_who(deployment, services, &containers),
+        };
         // What is slow to answer is asked while the engine tells the rest; who it is is slow, too.
         let rest = rest(engine, deployment, listed);
         let asked = async {
             // Who the engine is tells how containers can be reached, and whose ports are looked at.
-            let facts = match who {
-                Who::WhereNeeded if !needs_who(deployment, &containers) => engine.greeting(),
-                Who::WhereNeeded | Who::Always => engine.facts().await?,
+            let facts = match is_told {
+                true => engine.facts().await?,
+                false => engine.greeting(),
             };
             let (ready, beside) = futures_util::join!(
                 readiness(engine, deployment, &containers),
@@ -131,6 +138,7 @@ async fn snapshot<T>(
             futures_util::try_join!(rest, asked)?;
         observed.readiness = ready;
         observed.engine = facts;
+        let ports = if is_told { ports } else { Vec::new() };
         seen_from_here(&mut observed, deployment, ports, &holders);
         Ok::<_, EngineError>((observed, beside))
     };
@@ -141,17 +149,21 @@ async fn snapshot<T>(
     Ok((observed, beside))
 }
 
-/// Whether something that is observed depends on who the engine is. What does not run yet will.
-fn needs_who(deployment: &Deployment, containers: &[Container]) -> bool {
+/// Whether something that is observed of these services depends on who the engine is. What does not
+/// run yet will.
+fn needs_who(deployment: &Deployment, services: &BTreeSet<&str>, containers: &[Container]) -> bool {
     let project = &deployment.project;
-    let runs = |service: &String| {
-        let of = containers.iter().filter(|found| found.service == *service);
-        of.filter(|found| found.state.is_running()).count() >= project.scale(service) as usize
+    let running = containers.iter().filter(|found| found.state.is_running());
+    let running: Vec<&str> = running.map(|found| &*found.service).collect();
+    let is_asked = |service: &&str| deployment.probes.contains_key(*service);
+    let is_short = |service: &&str| {
+        let found = running.iter().filter(|running| *running == service);
+        found.count() < project.scale(service) as usize
     };
-    let asks = |service: &String| deployment.probes.contains_key(service);
-    let mut services = project.services.keys();
-    services.any(|service| asks(service) || !runs(service))
-        || !wanted_ports(project, containers).is_empty()
+    let mut ports = wanted_ports(project, containers).into_iter();
+    running.iter().any(is_asked)
+        || services.iter().any(is_short)
+        || ports.any(|(service, ..)| services.contains(&*service))
 }
 
 /// What follows from the containers that there are, but for the answers of services and for what depends on

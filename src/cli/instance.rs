@@ -1,6 +1,7 @@
 //! Finds the instance, reads its configuration, and reaches the engine: what most commands begin
 //! with.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -344,10 +345,11 @@ pub async fn observe(engine: &impl Stock, instance: &Instance) -> Result<Observe
 pub async fn observe_but_who(
     engine: &impl Stock,
     instance: &Instance,
+    services: &BTreeSet<&str>,
 ) -> Result<Observed, CommandError> {
     with_left_behind(
         instance,
-        observe::everything_but_who(engine, &instance.deployment).await?,
+        observe::everything_but_who(engine, &instance.deployment, services).await?,
     )
 }
 

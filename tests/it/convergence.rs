@@ -1,6 +1,6 @@
 //! Plans and their application on the engine in memory: every interruption converges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -231,16 +231,18 @@ async fn an_engine_is_asked_who_it_is_where_that_matters() {
     let engine = MemoryEngine::new(&IMAGES, &[]);
     let deployment = deployment(folder.path(), "");
     let (plan, _) = plan_now(&engine, &deployment).await;
-    let asked = async || {
+    let every = plan::chosen(&deployment, &UpRequest::default());
+    let some = BTreeSet::from(["mongo"]);
+    let asked = async |services: &BTreeSet<&str>| {
         let before = engine.introductions();
-        let observed = observe::everything_but_who(&engine, &deployment);
+        let observed = observe::everything_but_who(&engine, &deployment, services);
         let observed = observed.await.unwrap();
         (observed, engine.introductions() - before)
     };
     // What is to come may take a port that only an engine on this machine has.
-    assert_eq!(asked().await.1, 1);
+    assert_eq!(asked(&every).await.1, 1);
     apply(&engine, &deployment, &plan).await.unwrap();
-    let (mut lean, questions) = asked().await;
+    let (mut lean, questions) = asked(&every).await;
     assert_eq!(questions, 0);
     let (plan, whole) = plan_now(&engine, &deployment).await;
     assert_eq!(plan, Plan::default());
@@ -249,7 +251,8 @@ async fn an_engine_is_asked_who_it_is_where_that_matters() {
     observe::introduce(&engine, &mut lean).await.unwrap();
     assert_eq!(lean.engine, whole.engine);
     engine.stop("redis", Duration::ZERO).await.unwrap();
-    assert_eq!(asked().await.1, 1);
+    assert_eq!(asked(&every).await.1, 1);
+    assert_eq!(asked(&some).await.1, 0);
 }
 
 #[tokio::test]

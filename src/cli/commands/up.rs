@@ -136,7 +136,8 @@ pub async fn converge(
     engine: &impl Stock,
     wish: &Wish,
 ) -> Result<(), CommandError> {
-    let observed = instance::observe_but_who(engine, instance).await?;
+    let services = plan::chosen(&instance.deployment, &wish.request);
+    let observed = instance::observe_but_who(engine, instance, &services).await?;
     converge_from(session, instance, engine, observed, wish).await
 }
 
