@@ -264,7 +264,15 @@ pub fn concerning(
     seen.taken_ports.retain(|taken| {
         services.contains(taken.service.as_str()) && !(taken.by_orphan && removes_orphans)
     });
-    let differing = observed.differing_networks(&deployment.project);
+    let project = &deployment.project;
+    let is_wanted = |name: &str| {
+        services.iter().any(|service| {
+            let mut numbers = 1..=project.scale(service);
+            numbers.any(|number| project.numbered_name(service, number) == name)
+        })
+    };
+    seen.strangers.retain(|stranger| is_wanted(&stranger.name));
+    let differing = observed.differing_networks(project);
     let hindering = differing
         .iter()
         .flat_map(|found| observed.hindering(found.network, services, removes_orphans));

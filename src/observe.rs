@@ -55,20 +55,19 @@ pub async fn everything(
     Ok(observed)
 }
 
-/// As [`everything`], but an engine is not asked who it is where the answer changes nothing that is
-/// observed of the services asked for: every container of theirs runs, and none of the project is asked
-/// how it does. Then the ports that other services want are not looked at. [`introduce`] asks later.
+/// As [`everything`], as far as it matters to some services: the ports and names that others want are
+/// not looked at, and an engine is only asked who it is where something that is observed depends on it.
+/// [`introduce`] asks later.
 ///
 /// # Errors
 /// The engine cannot be asked.
-pub async fn everything_but_who(
+pub async fn concerning(
     engine: &impl Stock,
     deployment: &Deployment,
     services: &BTreeSet<&str>,
 ) -> Result<Observed, EngineError> {
     let nothing = async |_: &[Container], _: &EngineFacts| ();
-    let who = Who::WhereNeeded(services);
-    let (observed, ()) = snapshot(engine, deployment, who, nothing).await?;
+    let (observed, ()) = snapshot(engine, deployment, Some(services), nothing).await?;
     Ok(observed)
 }
 
@@ -90,22 +89,14 @@ pub async fn everything_beside<T>(
     deployment: &Deployment,
     beside: impl AsyncFnOnce(&[Container], &EngineFacts) -> T,
 ) -> Result<(Observed, T), EngineError> {
-    snapshot(engine, deployment, Who::Always, beside).await
+    snapshot(engine, deployment, None, beside).await
 }
 
-/// When an engine is asked who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who<'a> {
-    /// Each time.
-    Always,
-    /// When something that is observed of these services depends on it.
-    WhereNeeded(&'a BTreeSet<&'a str>),
-}
-
+/// Everything, or what concerns some services.
 async fn snapshot<T>(
     engine: &impl Stock,
     deployment: &Deployment,
-    who: Who<'_>,
+    some: Option<&BTreeSet<&str>>,
     beside: impl AsyncFnOnce(&[Container], &EngineFacts) -> T,
 ) -> Result<(Observed, T), EngineError> {
     let project = &deployment.project;
@@ -116,12 +107,9 @@ async fn snapshot<T>(
     let first = async {
         let listed = listed(engine, &deployment.root, project).await?;
         let containers = listed.containers.clone();
-        let is_told = match who {
-            Who::Always => true,
-            Who::WhereNeeded(services) => needs_who(deployment, services, &containers),
-        };
+        let is_told = some.is_none_or(|some| needs_who(deployment, some, &containers));
         // What is slow to answer is asked while the engine tells the rest; who it is is slow, too.
-        let rest = rest(engine, deployment, listed);
+        let rest = rest(engine, deployment, some, listed);
         let asked = async {
             // Who the engine is tells how containers can be reached, and whose ports are looked at.
             let facts = match is_told {
@@ -138,7 +126,6 @@ async fn snapshot<T>(
             futures_util::try_join!(rest, asked)?;
         observed.readiness = ready;
         observed.engine = facts;
-        let ports = if is_told { ports } else { Vec::new() };
         seen_from_here(&mut observed, deployment, ports, &holders);
         Ok::<_, EngineError>((observed, beside))
     };
@@ -171,6 +158,7 @@ fn needs_who(deployment: &Deployment, services: &BTreeSet<&str>, containers: &[C
 async fn rest(
     engine: &impl Stock,
     deployment: &Deployment,
+    some: Option<&BTreeSet<&str>>,
     mut observed: Observed,
 ) -> Result<(Observed, Vec<WantedPort>, Vec<PortHolder>), EngineError> {
     let project = &deployment.project;
@@ -186,7 +174,9 @@ async fn rest(
         let project = standalone::project(deployment);
         observed.accepted = wanted(deployment, &project, &[&set.service], &observed);
     }
-    let ports = wanted_ports(project, &observed.containers);
+    let concerns = |service: &str| some.is_none_or(|some| some.contains(service));
+    let mut ports = wanted_ports(project, &observed.containers);
+    ports.retain(|(service, ..)| concerns(service));
     let holders = async {
         match ports.is_empty() {
             true => Ok(Vec::new()),
@@ -195,7 +185,7 @@ async fn rest(
     };
     let (visitors, strangers, holders) = futures_util::try_join!(
         visitors::all(engine, project, &observed),
-        strangers(engine, project, &observed.containers),
+        strangers(engine, project, &observed.containers, concerns),
         holders
     )?;
     observed.visitors = visitors;
@@ -420,8 +410,11 @@ async fn strangers(
     engine: &impl Engine,
     project: &Project,
     ours: &[Container],
+    concerns: impl Fn(&str) -> bool,
 ) -> Result<Vec<Container>, EngineError> {
-    let wanted = project.services.keys().flat_map(|service| {
+    let services = project.services.keys();
+    let wanted = services.filter(|service| concerns(service));
+    let wanted = wanted.flat_map(|service| {
         let numbers = 1..=project.scale(service);
         numbers.map(|number| project.numbered_name(service, number))
     });

@@ -502,15 +502,22 @@ fn ports_and_images_count_for_the_services_that_an_up_is_about() {
         for image in made.observed.images.values_mut().flatten() {
             image.architecture = "s390x".to_owned();
         }
+        made.observed.strangers.push(Container {
+            name: "redis".to_owned(),
+            ..Container::default()
+        });
     });
     let finding = made.fails("PORT_TAKEN");
     let command = finding.command.as_deref();
     assert_eq!(command, Some("toolkit up --remove-orphans"));
     let all = made.observed.clone();
     let mut about = |services: &[&str], removes_orphans: bool| {
-        let services = services.iter().copied().collect();
+        let services: BTreeSet<&str> = services.iter().copied().collect();
         made.observed = concerning(&all, &made.deployment, &services, removes_orphans);
         let is_taken = matches!(made.run("PORT_TAKEN"), Outcome::Failed(_));
+        let is_met = matches!(made.run("CONTAINER_NAME_TAKEN"), Outcome::Failed(_));
+        assert_eq!(is_met, made.observed.strangers.len() == 1);
+        assert_eq!(is_met, services.contains("redis"));
         let Outcome::Failed(images) = made.run("IMAGE_ARCHITECTURE") else {
             return (is_taken, 0);
         };

@@ -338,18 +338,18 @@ pub async fn observe(engine: &impl Stock, instance: &Instance) -> Result<Observe
     )
 }
 
-/// As [`observe`], but for who the engine is where that changes nothing: [`observe::introduce`] asks.
+/// As [`observe`], as far as it matters to some services: see [`observe::concerning`].
 ///
 /// # Errors
 /// As of [`observe`].
-pub async fn observe_but_who(
+pub async fn observe_concerning(
     engine: &impl Stock,
     instance: &Instance,
     services: &BTreeSet<&str>,
 ) -> Result<Observed, CommandError> {
     with_left_behind(
         instance,
-        observe::everything_but_who(engine, &instance.deployment, services).await?,
+        observe::concerning(engine, &instance.deployment, services).await?,
     )
 }
 

@@ -235,7 +235,7 @@ async fn an_engine_is_asked_who_it_is_where_that_matters() {
     let some = BTreeSet::from(["mongo"]);
     let asked = async |services: &BTreeSet<&str>| {
         let before = engine.introductions();
-        let observed = observe::everything_but_who(&engine, &deployment, services);
+        let observed = observe::concerning(&engine, &deployment, services);
         let observed = observed.await.unwrap();
         (observed, engine.introductions() - before)
     };

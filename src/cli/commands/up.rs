@@ -137,7 +137,7 @@ pub async fn converge(
     wish: &Wish,
 ) -> Result<(), CommandError> {
     let services = plan::chosen(&instance.deployment, &wish.request);
-    let observed = instance::observe_but_who(engine, instance, &services).await?;
+    let observed = instance::observe_concerning(engine, instance, &services).await?;
     converge_from(session, instance, engine, observed, wish).await
 }
 
