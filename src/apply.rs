@@ -101,6 +101,8 @@ pub enum ApplyError {
         exit_code: u8,
         /// How many steps are done.
         done: usize,
+        /// How many steps were begun and given up: the engine goes on with them.
+        begun: usize,
         /// How many steps the plan has.
         steps: usize,
     },

@@ -10,6 +10,7 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 #[cfg(debug_assertions)]
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ use crate::host::durable;
 use crate::host::durable::AppendFile;
 use file::Record;
 
-pub use file::{Existing, Held, Operation, Outcome};
+pub use file::{Existing, Held, Operation, Outcome, Stop};
 
 /// The version of the format that this program writes and the newest that it reads.
 pub const FORMAT: u64 = 2;
@@ -58,8 +59,8 @@ pub enum JournalError {
 /// What becomes of a step, which is counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// It is about to change something.
-    Intent(usize),
+    /// It is about to change something; a stop, if that is what it does.
+    Intent(usize, Option<Stop>),
     /// It is done.
     Done(usize),
     /// It failed; the text says why, without secrets.
@@ -75,6 +76,8 @@ pub struct Unfinished {
     pub begun: Vec<usize>,
     /// Steps that are done.
     pub done: Vec<usize>,
+    /// Stops that were asked for and not known to be over, with the time, RFC 3339 in UTC.
+    pub stopping: Vec<(Stop, String)>,
     /// How it ended, `None` when it was killed.
     pub outcome: Option<Outcome>,
 }
@@ -212,9 +215,10 @@ impl Journal {
         let record = |note: &Note| {
             let at = at.clone();
             match note {
-                Note::Intent(step) => Record::Intent {
+                Note::Intent(step, stop) => Record::Intent {
                     step: self.first + step,
                     at,
+                    stop: stop.clone(),
                 },
                 Note::Done(step) => Record::Done {
                     step: self.first + step,
@@ -284,14 +288,7 @@ pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
 /// As for [`unfinished`]; a journal of an operation that ended is as good as none if it is not one
 /// that this program reads.
 pub fn left_behind(state: &Path) -> Result<Vec<Held>, JournalError> {
-    let last = match read(&current(state))? {
-        Some(current) => Some(current),
-        None => match read(&previous(state)) {
-            Err(JournalError::Newer { .. } | JournalError::Damaged { .. }) => None,
-            other => other?,
-        },
-    };
-    let Some(last) = last else {
+    let Some(last) = last(state)? else {
         return Ok(Vec::new());
     };
     let is_done = matches!(last.outcome, Some(Outcome::Done | Outcome::RolledBack));
@@ -299,6 +296,20 @@ pub fn left_behind(state: &Path) -> Result<Vec<Held>, JournalError> {
     let mut held = last.operation.volumes;
     held.retain(|held| !is_done || (held.is_gone && !is_down));
     Ok(held)
+}
+
+/// The last operation, whether it has ended or not.
+///
+/// # Errors
+/// As for [`left_behind`].
+pub fn last(state: &Path) -> Result<Option<Unfinished>, JournalError> {
+    if let Some(current) = read(&current(state))? {
+        return Ok(Some(current));
+    }
+    match read(&previous(state)) {
+        Err(JournalError::Newer { .. } | JournalError::Damaged { .. }) => Ok(None),
+        other => other,
+    }
 }
 
 /// Closes the journal of an operation that is known to be settled, such as by a rollback that had
@@ -322,6 +333,7 @@ fn read(path: &Path) -> Result<Option<Unfinished>, JournalError> {
         return Ok(None);
     };
     let mut found: Option<Unfinished> = None;
+    let mut stopping: BTreeMap<usize, (Stop, String)> = BTreeMap::new();
     for (at, text) in lines.iter().enumerate() {
         let damaged = || JournalError::Damaged {
             path: path.to_path_buf(),
@@ -340,19 +352,29 @@ fn read(path: &Path) -> Result<Option<Unfinished>, JournalError> {
                     operation,
                     begun: Vec::new(),
                     done: Vec::new(),
+                    stopping: Vec::new(),
                     outcome: None,
                 });
             }
             (Record::Extend { steps, .. }, Some(found)) => found.operation.steps.extend(steps),
-            (Record::Intent { step, .. }, Some(found)) => found.begun.push(step),
+            (Record::Intent { step, at, stop }, Some(found)) => {
+                found.begun.push(step);
+                stopping.extend(stop.map(|stop| (step, (stop, at))));
+            }
             (Record::Done { step, .. }, Some(found)) => {
                 found.begun.retain(|begun| *begun != step);
                 found.done.push(step);
+                stopping.remove(&step);
             }
-            (Record::Failed { .. }, Some(_)) => {}
+            (Record::Failed { step, .. }, Some(_)) => {
+                stopping.remove(&step);
+            }
             (Record::Close { outcome, .. }, Some(found)) => found.outcome = Some(outcome),
             _ => return Err(damaged()),
         }
+    }
+    if let Some(found) = &mut found {
+        found.stopping = stopping.into_values().collect();
     }
     Ok(found)
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{ApplyError, StepError, Work};
 use crate::engine::Engine;
 use crate::event::Event;
-use crate::journal::Note;
+use crate::journal::{Note, Stop};
 use crate::plan::{Action, Plan, Step};
 
 /// How many transfers go on at once: each saturates a connection or the disk by itself.
@@ -101,7 +101,7 @@ impl<E: Engine> Work<'_, E> {
                 self.tell_begun(plan, at);
             }
             // What ended and what begins is on the disk before anything else happens.
-            if let Err(error) = self.note(&finished, &begun) {
+            if let Err(error) = self.note(plan, &finished, &begun) {
                 let at = finished
                     .first()
                     .map(|one| one.at)
@@ -174,10 +174,11 @@ impl<E: Engine> Work<'_, E> {
             None => Ok(()),
             Some((at, error)) => {
                 let title = plan.steps.get(at).map(|step| step.action.to_string());
+                let begun = progress.running.iter();
+                let begun = begun.filter(|at| !is(plan, **at, Action::is_wait)).count();
                 Err(failure(
                     title.unwrap_or_default(),
-                    progress.done.len(),
-                    steps,
+                    (progress.done.len(), begun, steps),
                     error,
                 ))
             }
@@ -185,7 +186,7 @@ impl<E: Engine> Work<'_, E> {
     }
 
     /// Writes down what ended and what begins, where there is a journal.
-    fn note(&self, finished: &[Finished], begun: &[usize]) -> Result<(), StepError> {
+    fn note(&self, plan: &Plan, finished: &[Finished], begun: &[usize]) -> Result<(), StepError> {
         let Some(journal) = self.journal else {
             return Ok(());
         };
@@ -193,7 +194,10 @@ impl<E: Engine> Work<'_, E> {
             None => Note::Done(one.at),
             Some(text) => Note::Failed(one.at, text.clone()),
         });
-        let begins = begun.iter().map(|at| Note::Intent(*at));
+        let begins = begun.iter().map(|at| {
+            let action = plan.steps.get(*at).map(|step| &step.action);
+            Note::Intent(*at, action.and_then(stop_of))
+        });
         Ok(journal.note(&ended.chain(begins).collect::<Vec<Note>>())?)
     }
 
@@ -230,11 +234,27 @@ impl<E: Engine> Work<'_, E> {
     }
 }
 
-fn failure(title: String, done: usize, steps: usize, error: StepError) -> ApplyError {
+/// What an action stops.
+fn stop_of(action: &Action) -> Option<Stop> {
+    match action {
+        Action::StopContainer { name, grace, .. } => Some(Stop {
+            container: name.clone(),
+            grace_s: grace.as_secs(),
+        }),
+        _ => None,
+    }
+}
+
+fn failure(
+    title: String,
+    (done, begun, steps): (usize, usize, usize),
+    error: StepError,
+) -> ApplyError {
     match error {
         StepError::Interrupted(exit_code) => ApplyError::Interrupted {
             exit_code,
             done,
+            begun,
             steps,
         },
         StepError::Service(failure) => ApplyError::Service(failure),

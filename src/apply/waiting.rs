@@ -298,6 +298,7 @@ impl<E: Engine> Work<'_, E> {
             Err(StepError::Interrupted(exit_code)) => Err(super::ApplyError::Interrupted {
                 exit_code,
                 done: 0,
+                begun: 0,
                 steps: 0,
             }),
             Err(source) => Err(super::ApplyError::Step {

@@ -389,9 +389,10 @@ impl From<ApplyError> for CommandError {
             ApplyError::Interrupted {
                 exit_code,
                 done,
+                begun,
                 steps,
             } => Self::new("INTERRUPTED", exit_code, "stopped on request")
-                .state(standing(done, steps))
+                .state(left(done, begun, steps))
                 .fix("the same command goes on from here"),
         }
     }
@@ -443,6 +444,17 @@ impl From<TexLiveError> for CommandError {
             }
             TexLiveError::Rows => Self::new("BUG", exit::BUG, error.to_string()),
         }
+    }
+}
+
+/// What stands after a stop, of which the engine may still be at some steps.
+fn left(done: usize, begun: usize, steps: usize) -> String {
+    match begun {
+        0 => standing(done, steps),
+        _ => format!(
+            "{done} of {} done; the engine goes on with {begun} that had begun",
+            words::count(steps, "step")
+        ),
     }
 }
 

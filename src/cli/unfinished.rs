@@ -1,12 +1,16 @@
 //! An operation that an earlier run did not end: who may go on with it, and who has to wait.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Session, error::CommandError, exit, instance, operation, state_folder};
+use crate::engine::Engine;
 use crate::host::{self, lock};
-use crate::journal::{self, JournalError, Operation, Unfinished};
+use crate::journal::{self, JournalError, Operation, Stop, Unfinished};
 use crate::settings::disclosure;
 use crate::ui::words;
 
@@ -74,6 +78,47 @@ fn warn(session: &Session, warnings: &mut Vec<String>, text: String) {
     session.ui.warn(&text);
     warnings.push(text);
 }
+
+/// Waits until the engine is through with what the last operation asked it to stop, with the lock held.
+/// It goes on with a stop whose run was killed, and a container that still runs ends a moment later: a
+/// plan that was made meanwhile would leave it so. To ask again is to wait for the same end.
+///
+/// # Errors
+/// The journal cannot be read, or the engine does not stop a container.
+pub async fn stops(
+    session: &Session,
+    root: &Path,
+    engine: &impl Engine,
+) -> Result<(), CommandError> {
+    if session.dry_run {
+        return Ok(());
+    }
+    let Some(last) = journal::last(&state_folder(root))? else {
+        return Ok(());
+    };
+    if last.stopping.is_empty() || same_engine(session, root, &last).is_err() {
+        return Ok(());
+    }
+    let now = host::now();
+    let may_go_on = |(stop, asked): &&(Stop, String)| {
+        let asked = OffsetDateTime::parse(asked, &Rfc3339).unwrap_or(now);
+        now - asked <= Duration::from_secs(stop.grace_s) + SLOWNESS
+    };
+    for (stop, _) in last.stopping.iter().filter(may_go_on) {
+        let name = &stop.container;
+        let found = engine.container(name).await?;
+        if found.is_some_and(|found| found.state.may_run()) {
+            session.ui.say(&format!(
+                "an earlier run asked the engine to stop `{name}`: waits for that first"
+            ));
+            engine.stop(name, Duration::from_secs(stop.grace_s)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How long an engine may take for a stop beyond the grace period of the container.
+const SLOWNESS: Duration = Duration::from_secs(120);
 
 /// Refuses to go on with an operation of another engine.
 ///

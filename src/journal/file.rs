@@ -55,6 +55,15 @@ pub struct Existing {
     pub running: bool,
 }
 
+/// A container that is asked to stop. The engine goes on with it when the run is killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Its name.
+    pub container: String,
+    /// How many seconds it gets.
+    pub grace_s: u64,
+}
+
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,7 +87,12 @@ pub(super) enum Record {
     /// Further steps, which could only be planned after those so far.
     Extend { steps: Vec<String>, at: String },
     /// A step is about to change something.
-    Intent { step: usize, at: String },
+    Intent {
+        step: usize,
+        at: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop: Option<Stop>,
+    },
     /// A step is done.
     Done { step: usize, at: String },
     /// A step failed.

@@ -27,8 +27,8 @@ fn an_operation_is_unfinished_until_it_is_closed() {
     assert_eq!(unfinished(state).unwrap(), None);
     let asked = operation("up");
     let journal = Journal::begin(state, &asked).unwrap();
-    journal.note(&[Note::Intent(0)]).unwrap();
-    journal.note(&[Note::Intent(1)]).unwrap();
+    journal.note(&[Note::Intent(0, None)]).unwrap();
+    journal.note(&[Note::Intent(1, None)]).unwrap();
     journal.note(&[Note::Done(1)]).unwrap();
     let found = unfinished(state).unwrap().unwrap();
     assert_eq!(found.operation, asked);
@@ -48,14 +48,14 @@ fn steps_that_are_planned_later_are_counted_after_those_before() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path();
     let mut journal = Journal::begin(state, &operation("up")).unwrap();
-    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Intent(0, None)]).unwrap();
     journal.note(&[Note::Done(0)]).unwrap();
     journal
         .extend(&["stop `b`".to_owned(), "start `b`".to_owned()])
         .unwrap();
-    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Intent(0, None)]).unwrap();
     journal.note(&[Note::Done(0)]).unwrap();
-    journal.note(&[Note::Intent(1)]).unwrap();
+    journal.note(&[Note::Intent(1, None)]).unwrap();
     let found = unfinished(state).unwrap().unwrap();
     assert_eq!(found.operation.steps[2..], ["stop `b`", "start `b`"]);
     assert_eq!((found.begun, found.done), (vec![3], vec![0, 2]));
@@ -121,7 +121,7 @@ fn a_torn_record_counts_as_not_written() {
     let journal = Journal::begin(state, &operation("up")).unwrap();
     let mut lengths = vec![std::fs::metadata(&path).unwrap().len()];
     let length = || std::fs::metadata(&path).unwrap().len();
-    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Intent(0, None)]).unwrap();
     lengths.push(length());
     journal.note(&[Note::Done(0)]).unwrap();
     lengths.push(length());
@@ -202,7 +202,7 @@ fn tasks_write_at_the_same_time() {
         for step in 0..8 {
             let journal = &journal;
             scope.spawn(move || {
-                journal.note(&[Note::Intent(step)]).unwrap();
+                journal.note(&[Note::Intent(step, None)]).unwrap();
                 journal.note(&[Note::Done(step)]).unwrap();
             });
         }

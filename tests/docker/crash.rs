@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::SystemTime;
 
 use super::instance::{Instance, signal};
+use super::raw;
 
 /// The lines of a stream as they come.
 pub fn lines(stream: impl Read) -> impl Iterator<Item = String> {
@@ -60,4 +62,60 @@ fn a_document_survives_a_killed_application() {
     }
     instance.run(&["up"]).succeeded();
     assert_eq!(instance.document(), "typed a moment ago\n");
+}
+
+/// One service, deaf to its stop signal.
+const DEAF: &str = "services:\n  sharelatex: {profiles: [aside]}\n  mongo: {profiles: [aside]}\n  redis: {stop_signal: SIGCONT, stop_grace_period: 4s}\n";
+
+/// The events of one kind that the engine told of a container in a span of time, in seconds.
+fn events(container: &str, kind: &str, since: u64, until: u64) -> usize {
+    let filters =
+        format!("%7B%22container%22:%5B%22{container}%22%5D,%22event%22:%5B%22{kind}%22%5D%7D");
+    let path = format!("/events?since={since}&until={until}&filters={filters}");
+    let (status, answer) = raw::request(&raw::socket(), "GET", &path, b"");
+    assert_eq!(status, 200);
+    String::from_utf8_lossy(&answer).lines().count()
+}
+
+fn seconds() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap().as_secs()
+}
+
+/// An engine goes on with a stop whose run is gone. Whoever looks meanwhile sees a container that runs.
+#[test]
+fn a_stop_that_outlives_its_run_is_waited_for() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let file = "config/docker-compose.override.yml";
+    instance.sandbox.write(file, DEAF);
+    instance.run(&["up"]).succeeded();
+    for (command, signals) in [("restart", &["KILL"][..]), ("restart", &["INT", "INT"])] {
+        let redis = instance.containers().remove(0);
+        let begun = seconds();
+        let mut child = instance
+            .sandbox
+            .command(&[command, "--progress", "none"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The stop is the engine's business as soon as it has sent the signal.
+        while events(&redis.id, "kill", begun, seconds()) == 0 {
+            assert_eq!(child.try_wait().unwrap(), None, "{command} has ended");
+        }
+        for name in signals {
+            signal(child.id(), name);
+        }
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        if signals.len() == 2 && output.status.code() == Some(130) {
+            assert!(told.contains("the engine goes on with 1"), "{told}");
+        }
+        instance.run(&["up"]).succeeded();
+        let now = instance.containers().remove(0);
+        assert_eq!(now.id, redis.id);
+        assert_ne!(now.started_at, redis.started_at, "{signals:?}: {told}");
+        assert!(now.state.is_running(), "{now:?}");
+    }
 }

@@ -54,7 +54,7 @@ fn write_for_ever(folder: &Path) {
     };
     let journal = Journal::begin(folder, &operation).unwrap();
     for step in 0.. {
-        journal.note(&[Note::Intent(step)]).unwrap();
+        journal.note(&[Note::Intent(step, None)]).unwrap();
         journal.note(&[Note::Done(step)]).unwrap();
         let mut told = std::io::stdout();
         writeln!(told, "confirmed {step}").unwrap();

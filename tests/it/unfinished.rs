@@ -35,9 +35,9 @@ fn leave_unfinished(sandbox: &Sandbox, request: serde_json::Value) {
         volumes: Vec::new(),
     };
     let journal = Journal::begin(&sandbox.root().join(".toolkit"), &operation).unwrap();
-    journal.note(&[Note::Intent(0)]).unwrap();
+    journal.note(&[Note::Intent(0, None)]).unwrap();
     journal.note(&[Note::Done(0)]).unwrap();
-    journal.note(&[Note::Intent(1)]).unwrap();
+    journal.note(&[Note::Intent(1, None)]).unwrap();
 }
 
 #[test]

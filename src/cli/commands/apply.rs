@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::unfinished::unfinished_gate;
+use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, error::CommandError, exit, instance};
 use super::up::{Wish, converge_from};
 use crate::host;
@@ -48,6 +48,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let request = saved.request();
     instance::known(&instance, &request.services)?;
     let engine = instance::engine(session, &root).await?;
+    unfinished::stops(session, &root, &engine).await?;
     let observed = instance::observe(&engine, &instance).await?;
     let plan = plan::whole(deployment, &observed, &request);
     let now = PlanFile::new(&plan, &request, deployment, &observed);

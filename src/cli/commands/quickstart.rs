@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::files::Texts;
 use super::super::instance::Instance;
-use super::super::unfinished::unfinished_gate;
+use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, error::CommandError, exit, files, instance};
 use super::{init, up};
 use crate::engine::Engine;
@@ -59,6 +59,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     ));
     let _lock = instance::lock_unless_dry(session, &root, "quickstart").await?;
     unfinished_gate(session, &root, "quickstart")?;
+    unfinished::stops(session, &root, &engine).await?;
     let loaded = if host::exists(&root.join(settings::RC_FILE)) {
         if args.port.is_some() || args.project_name.is_some() {
             return Err(init::configured_already(&root));

@@ -47,6 +47,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let before = &found.operation.before;
     let instance = previous(session, &root, before)?;
     let engine = instance::engine(session, &root).await?;
+    unfinished::stops(session, &root, &engine).await?;
     let observed = instance::observe(&engine, &instance).await?;
     preflight::ours(&instance, &observed)?;
     let plan = rollback::plan(&instance.deployment, &observed, before);

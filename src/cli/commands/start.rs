@@ -1,7 +1,7 @@
 //! `toolkit start`: starts what exists.
 
 use super::super::instance::{Task, Then};
-use super::super::unfinished::unfinished_gate;
+use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, error::CommandError, exit, instance, preflight, target};
 use crate::check::row::Operation;
 use crate::observe;
@@ -28,6 +28,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &instance.root, "start").await?;
     unfinished_gate(session, &instance.root, "start")?;
     let engine = instance::engine(session, &instance.root).await?;
+    unfinished::stops(session, &instance.root, &engine).await?;
     let observed = observe::everything(&engine, &instance.deployment).await?;
     let services = instance::wanted_with_needs(&instance, &args.services);
     target::have_containers(&observed, &services)?;

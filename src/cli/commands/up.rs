@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::files::Texts;
 use super::super::instance::{Asks, Instance, Task, Then};
 use super::super::operation::{self, Applies};
-use super::super::unfinished::unfinished_gate;
+use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, definitions, error::CommandError, exit, files, instance, preflight};
 use crate::check::row::Operation;
 use crate::engine::stock::Stock;
@@ -105,6 +105,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::from_texts(session, &root, &texts)?;
     let request = args.scope.request(&instance)?;
     let engine = engine.await?;
+    unfinished::stops(session, &root, &engine).await?;
     let wish = Wish {
         command: "up",
         awaits: args.wait || !args.detach,

@@ -65,6 +65,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     }
     let request = UpRequest::default();
     let engine = instance::engine(session, &root).await?;
+    unfinished::stops(session, &root, &engine).await?;
     let instance = if is_there {
         // One that was cut off after its release was written, or whose images did not come, goes on.
         now
