@@ -177,9 +177,14 @@ impl<E: Engine> Work<'_, E> {
                 name,
                 number,
                 inherits,
+                stand_in,
             } => {
                 let of = (name.as_str(), *number);
-                self.create_container(service, of, inherits).await
+                let stand_in = stand_in.as_deref();
+                self.create_container(service, of, inherits, stand_in).await
+            }
+            Action::RenameContainer { stand_in, name, .. } => {
+                Ok(self.engine.rename(stand_in, name).await?)
             }
             Action::StartContainer { name, .. } => self.start(name).await,
             Action::AwaitCondition {
@@ -255,6 +260,7 @@ impl<E: Engine> Work<'_, E> {
         service: &str,
         (name, number): (&str, u32),
         inherits: &BTreeMap<String, String>,
+        stand_in: Option<&str>,
     ) -> Result<(), StepError> {
         let project = &self.deployment.project;
         let foreign = |what: &str| StepError::Foreign(what.to_owned());
@@ -285,6 +291,8 @@ impl<E: Engine> Work<'_, E> {
         let mut request = ContainerRequest { labels, ..request };
         request.put.extend(self.additions(service));
         request::inherit(&mut request, image.as_ref(), inherits);
+        let name = stand_in.unwrap_or(name);
+        request.name = name;
         // The engine goes on with a request whose sender was killed: what an interrupted run asked
         // for may come after the snapshot was taken. Its name is taken before it can be seen.
         let deadline = Instant::now() + LATE_ARRIVAL;

@@ -383,6 +383,9 @@ pub trait Engine: Sync {
         grace: Duration,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
+    /// Gives a container another name.
+    fn rename(&self, from: &str, to: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
     /// Removes a stopped container and none of its volumes; one that is gone already is no error.
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
 

@@ -346,6 +346,9 @@ async fn listed(
     }));
     let containers = engine.project_containers(&project.name);
     let (containers, networks) = futures_util::try_join!(containers, networks)?;
+    let (stand_ins, containers) = containers
+        .into_iter()
+        .partition(|found| found.is_stand_in(project));
     let containers = without_shared(containers);
     let other_instance = other_instance(root, &containers);
     let lost = containers.iter().filter_map(|container| {
@@ -355,6 +358,7 @@ async fn listed(
     Ok(Observed {
         lost_networks: lost.collect(),
         containers,
+        stand_ins,
         networks: networks.into_iter().collect(),
         other_instance,
         ..Observed::default()

@@ -22,6 +22,9 @@ use crate::compose::Project;
 use crate::labels;
 use network::Visitor;
 
+/// Characters of an id that tell a container from all others.
+const SHORT_ID: usize = 12;
+
 /// A snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
@@ -29,6 +32,9 @@ pub struct Observed {
     pub engine: EngineFacts,
     /// Containers that carry the project's label, by service name and container name.
     pub containers: Vec<Container>,
+    /// Containers that an interrupted run made to take the place of others, and did not put there.
+    /// They never ran.
+    pub stand_ins: Vec<Container>,
     /// Containers of somebody else that hold a name the deployment needs.
     pub strangers: Vec<Container>,
     /// Networks by name; the engine allows several of one name.
@@ -189,6 +195,27 @@ impl Container {
     pub fn is_one_off(&self) -> bool {
         let label = self.labels.get(labels::ONE_OFF);
         label.is_some_and(|value| value == "True")
+    }
+
+    /// The name that a container has which is made to take the place of this one, as long as this one is
+    /// there. Docker Compose gives such names, too.
+    #[must_use]
+    pub fn stand_in_name(&self, name: &str) -> String {
+        let id = self.id.get(..SHORT_ID).unwrap_or(&self.id);
+        format!("{id}_{name}")
+    }
+
+    /// Whether it was made to take the place of another one, and a run ended before it did.
+    #[must_use]
+    pub fn is_stand_in(&self, project: &Project) -> bool {
+        let is_id = |text: &str| {
+            text.len() == SHORT_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let never_ran = self.state == ContainerState::Created && self.started_at.is_empty();
+        let parts = self.name.split_once('_');
+        never_ran
+            && parts.is_some_and(|(id, name)| is_id(id) && !name.is_empty())
+            && self.name != project.numbered_name(&self.service, self.number())
     }
 
     /// Its address in one of its networks.

@@ -39,6 +39,8 @@ pub fn plan(previous: &Deployment, observed: &Observed, before: &[Existing]) -> 
     let mut target = previous.clone();
     target.project.services.retain(|name, _| returns(name));
     let mut rest = only(observed, true, |found| returns(&found.service));
+    // They go with what is new.
+    rest.stand_ins.clear();
     // That a tag means another image by now is no reason to make anew what stands.
     let moved = rest.containers.iter().filter(|found| {
         let image = rest.images.get(&found.image).and_then(Option::as_ref);

@@ -113,7 +113,7 @@ impl<E: Engine> Work<'_, E> {
         };
         self.engine.remove(name).await?;
         let of = (name, found.number());
-        self.create_container(&found.service, of, &found.anonymous)
+        self.create_container(&found.service, of, &found.anonymous, None)
             .await?;
         Ok(self.engine.start(name).await?)
     }

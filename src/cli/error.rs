@@ -383,7 +383,11 @@ impl From<ApplyError> for CommandError {
                     "ENGINE_REFUSED" => format!("cannot {title}: the engine refuses"),
                     _ => format!("cannot {title}: {}", outer.failure.message),
                 };
-                outer.state(standing(done, steps))
+                let outer = outer.state(standing(done, steps));
+                match done {
+                    0 => outer,
+                    _ => outer.command("toolkit rollback"),
+                }
             }
             ApplyError::Service(failure) => of_service(&failure),
             ApplyError::Interrupted {

@@ -26,8 +26,8 @@ use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
@@ -478,6 +478,13 @@ impl Engine for DockerEngine {
                 failure::unless_missing::<()>(self.failure(&doing, error)).map(|_| ())
             }
         }
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<(), EngineError> {
+        let options = RenameContainerOptionsBuilder::new().name(to).build();
+        let renamed = self.client.rename_container(from, options).await;
+        let doing = format!("rename container `{from}` to `{to}`");
+        renamed.map_err(|error| self.failure(&doing, error))
     }
 
     async fn remove(&self, name: &str) -> Result<(), EngineError> {

@@ -306,7 +306,7 @@ impl Engine for MemoryEngine {
             let message = format!("network {} not found", place.name);
             return Err(EngineError::Refused { doing, message });
         }
-        let id = format!("container-{}", world.changes);
+        let id = format!("{:064x}", world.changes);
         let environment = request.service.environment.0.iter();
         let environment = environment.filter_map(|(k, v)| Some((k.clone(), v.clone()?)));
         let ports = request.service.ports.iter().map(|port| PublishedPort {
@@ -456,6 +456,25 @@ impl Engine for MemoryEngine {
             self.events
                 .tell(name, EngineEventKind::Died { exit_code: 0 });
         }
+        Ok(())
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<(), EngineError> {
+        let mut world = self.change(format!("rename {from} to {to}"))?;
+        if world.containers.contains_key(to) {
+            return Err(EngineError::NameTaken {
+                what: format!("container `{to}`"),
+                message: "in use".to_owned(),
+            });
+        }
+        let Some(mut stored) = world.containers.remove(from) else {
+            return Err(EngineError::Missing {
+                what: format!("container: {from}"),
+            });
+        };
+        stored.container.name = to.to_owned();
+        made::renamed(&mut stored.container.made, to);
+        world.containers.insert(to.to_owned(), stored);
         Ok(())
     }
 

@@ -60,6 +60,17 @@ pub enum Action {
         /// Anonymous volumes of its predecessor, by path in the container. It mounts those that its
         /// definition or its image still asks for.
         inherits: BTreeMap<String, String>,
+        /// The name it has until the container whose place it takes is gone.
+        stand_in: Option<String>,
+    },
+    /// Gives a container the name of the one whose place it takes.
+    RenameContainer {
+        /// The service.
+        service: String,
+        /// The name it was made under.
+        stand_in: String,
+        /// Name of the container.
+        name: String,
     },
     /// Starts a container.
     StartContainer {
@@ -162,6 +173,7 @@ impl Action {
             }
             Self::CreateVolume { name, .. } => ("volume", name.clone()),
             Self::CreateContainer { name, .. }
+            | Self::RenameContainer { name, .. }
             | Self::StartContainer { name, .. }
             | Self::AwaitCondition { name, .. }
             | Self::StopContainer { name, .. }
@@ -181,6 +193,7 @@ impl Action {
             Self::CreateNetwork { .. } => "create-network",
             Self::CreateVolume { .. } => "create-volume",
             Self::CreateContainer { .. } => "create-container",
+            Self::RenameContainer { .. } => "rename-container",
             Self::StartContainer { .. } => "start-container",
             Self::AwaitCondition { .. } => "await-condition",
             Self::InitiateReplicaSet(_) => "initiate-replica-set",
@@ -196,6 +209,7 @@ impl Action {
         match self {
             Self::BuildImage { service, .. }
             | Self::CreateContainer { service, .. }
+            | Self::RenameContainer { service, .. }
             | Self::StartContainer { service, .. }
             | Self::AwaitCondition { service, .. }
             | Self::StopContainer { service, .. }
@@ -224,6 +238,7 @@ impl fmt::Display for Action {
             Self::CreateNetwork { name, .. } => write!(f, "create network `{name}`"),
             Self::CreateVolume { name, .. } => write!(f, "create volume `{name}`"),
             Self::CreateContainer { name, .. } => write!(f, "create container `{name}`"),
+            Self::RenameContainer { name, .. } => write!(f, "put container `{name}` in its place"),
             Self::StartContainer { name, .. } => write!(f, "start container `{name}`"),
             Self::AwaitCondition {
                 service, condition, ..

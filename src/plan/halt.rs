@@ -200,6 +200,13 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
         .map(|container| asked(container, How::Remove))
         .collect();
     let ends = all(&mut draft, project, &ends, &[]);
+    for stand_in in &observed.stand_ins {
+        let action = Action::RemoveContainer {
+            service: stand_in.service.clone(),
+            name: stand_in.name.clone(),
+        };
+        draft.push(action, "an interrupted run left it", []);
+    }
     let own = project
         .networks
         .values()

@@ -49,8 +49,6 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
     let pieces = change::all(deployment, observed, request, &chosen, &replaced);
     let mut draft = Draft::default();
     let mut ground = ground(&mut draft, deployment, observed, &chosen);
-    // Nothing stops before all that can be missing is there: a pull that fails costs no service.
-    let prepared = ground.all();
     let mut ends: Vec<End<'_>> = Vec::new();
     if request.remove_orphans {
         ends.extend(
@@ -76,6 +74,14 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
             cause,
         })
     }));
+    let early = match replaced.is_empty() && !ends.is_empty() {
+        true => early(&mut draft, deployment, observed, &pieces, &ends, &ground),
+        false => BTreeMap::new(),
+    };
+    // Nothing stops before all that can be missing is there, and the engine has taken the definitions:
+    // a pull that fails costs no service, and neither does a value that nobody knows.
+    let mut prepared = ground.all();
+    prepared.extend(early.values().map(|made| made.at));
     // Those that depend on others go first: the application still reaches mongo and redis while it
     // flushes.
     let by_name = match replaced.as_slice() {
@@ -103,7 +109,21 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
             continue;
         };
         let mut needs: Vec<usize> = gone.hindering(piece, definition);
-        if piece.change.is_new() {
+        if let Some(made) = early.get(&(piece.service, piece.number)) {
+            needs.push(made.at);
+            if let Some(stand_in) = &made.stand_in {
+                let action = Action::RenameContainer {
+                    service: piece.service.to_owned(),
+                    stand_in: stand_in.clone(),
+                    name: piece.name.clone(),
+                };
+                let own = piece.found.and_then(|found| gone.by_name.get(&found.name));
+                let holder = gone.by_name.get(&piece.name);
+                let before = own.into_iter().chain(holder).copied();
+                let renamed = draft.push(action, cause, before.chain([made.at]));
+                needs.push(renamed);
+            }
+        } else if piece.change.is_new() {
             needs.extend(ground.of(definition));
             for host in project.sharing(piece.service) {
                 needs.extend(starts.started(host));
@@ -113,6 +133,7 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
                 name: piece.name.clone(),
                 number: piece.number,
                 inherits: inherit::volumes(piece, definition, observed),
+                stand_in: None,
             };
             let made = draft.push(action, cause, ground_and_own(&needs, piece, &gone));
             needs.push(made);
@@ -121,6 +142,50 @@ pub fn up(deployment: &Deployment, observed: &Observed, request: &UpRequest) -> 
     }
     starts.initiate_what_lacks_it(&mut draft, &chosen);
     draft.finish()
+}
+
+/// A container that is made before anything stops.
+struct Early {
+    at: usize,
+    stand_in: Option<String>,
+}
+
+/// Makes the containers that can be made before anything stops, by service and number. One whose name
+/// is still held stands in under another. What shares with others is bound to their containers, and
+/// has to come after them.
+fn early<'a>(
+    draft: &mut Draft,
+    deployment: &Deployment,
+    observed: &Observed,
+    pieces: &[Piece<'a>],
+    ends: &[End<'_>],
+    ground: &Ground,
+) -> BTreeMap<(&'a str, u32), Early> {
+    let project = &deployment.project;
+    let mut made = BTreeMap::new();
+    for piece in pieces.iter().filter(|piece| piece.change.is_new()) {
+        let (Some(cause), Some(definition)) =
+            (piece.change.cause(), project.services.get(piece.service))
+        else {
+            continue;
+        };
+        let is_held = ends.iter().any(|end| end.container.name == piece.name);
+        let stand_in = piece.found.filter(|_| is_held);
+        if !project.sharing(piece.service).is_empty() || (is_held && stand_in.is_none()) {
+            continue;
+        }
+        let stand_in = stand_in.map(|found| found.stand_in_name(&piece.name));
+        let action = Action::CreateContainer {
+            service: piece.service.to_owned(),
+            name: piece.name.clone(),
+            number: piece.number,
+            inherits: inherit::volumes(piece, definition, observed),
+            stand_in: stand_in.clone(),
+        };
+        let at = draft.push(action, cause, ground.of(definition));
+        made.insert((piece.service, piece.number), Early { at, stand_in });
+    }
+    made
 }
 
 /// The changes of an `up` that begins with looking for newer images, as far as they can be told
@@ -209,6 +274,14 @@ fn ground(
     chosen: &BTreeSet<&str>,
 ) -> Ground {
     let mut ground = Ground::default();
+    for stand_in in &observed.stand_ins {
+        let action = Action::RemoveContainer {
+            service: stand_in.service.clone(),
+            name: stand_in.name.clone(),
+        };
+        let at = draft.push(action, "an interrupted run left it", []);
+        ground.others.push(at);
+    }
     let services = &deployment.project.services;
     for folder in &deployment.folders {
         let mut users = services

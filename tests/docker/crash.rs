@@ -119,3 +119,30 @@ fn a_stop_that_outlives_its_run_is_waited_for() {
         assert!(now.state.is_running(), "{now:?}");
     }
 }
+
+/// What only the engine can judge: it knows its log drivers.
+#[test]
+fn a_definition_that_the_engine_refuses_costs_no_service() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let file = "config/docker-compose.override.yml";
+    instance.sandbox.write(file, DEAF);
+    instance.run(&["up"]).succeeded();
+    let before = instance.containers().remove(0);
+    let refused = DEAF.replace("stop_grace_period: 4s", "logging: {driver: nobody-has-it}");
+    instance.sandbox.write(file, &refused);
+    let ran = instance.run(&["up"]).ended_with(1);
+    assert!(ran.all().contains("nobody-has-it"), "{}", ran.all());
+    let now = instance.containers().remove(0);
+    assert_eq!((now.id, now.started_at), (before.id, before.started_at));
+    assert!(now.state.is_running(), "{:?}", now.state);
+    // Another definition is made beside it, and then takes its place.
+    let made = DEAF.replace("4s", "1s");
+    instance.sandbox.write(file, &made);
+    instance.run(&["up"]).succeeded();
+    let all = instance.containers();
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all[0].name, before.name);
+    assert_eq!(instance.planned(), 0);
+}

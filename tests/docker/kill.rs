@@ -344,8 +344,9 @@ fn a_changed_up_that_is_killed_at_any_record_is_finished_by_the_next() {
     let witness = Witness::new(instance);
     let prepare = |round: usize| small.paint(colours[(round - 1) % 2]);
     let records = walk(instance, &witness, "up", &expected, &prepare);
-    // One stops, the other is made anew, is waited for, and the first starts again.
-    assert_eq!(records, 2 + 2 * 7);
+    // One is made, another stops, the one takes its predecessor's place, is waited for, and the other
+    // starts again.
+    assert_eq!(records, 2 + 2 * 8);
 }
 
 #[test]

@@ -269,22 +269,24 @@ async fn what_goes_goes_first_and_dependants_before_what_they_need() {
     );
     let (plan, _) = plan_now(&engine, &new).await;
     insta::assert_snapshot!(titles(&plan).join("\n"), @r"
+    create container `mongo`
+    create container `sharelatex`
     stop container `sharelatex`
     remove container `sharelatex`
     stop container `mongo`
     remove container `mongo`
-    create container `mongo`
+    put container `mongo` in its place
     start container `mongo`
-    create container `sharelatex`
+    put container `sharelatex` in its place
     wait until `mongo` is healthy
     start container `sharelatex`
     ");
     assert!(
-        plan.steps[0].cause.starts_with("ports: "),
+        plan.steps[1].cause.starts_with("ports: "),
         "{}",
-        plan.steps[0].cause
+        plan.steps[1].cause
     );
-    let cause = &plan.steps[2].cause;
+    let cause = &plan.steps[0].cause;
     assert!(
         cause.starts_with("image: mongo:8.0 → mongo:9.0 ("),
         "{cause}"

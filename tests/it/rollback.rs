@@ -103,9 +103,10 @@ fn what_ran_is_made_as_it_was_and_the_rest_is_left_alone() {
     assert_eq!(
         titles(&plan),
         [
+            "create container `p-b-1`",
             "stop container `p-b-1`",
             "remove container `p-b-1`",
-            "create container `p-b-1`",
+            "put container `p-b-1` in its place",
             "start container `p-b-1`"
         ]
     );
@@ -181,10 +182,10 @@ fn an_image_that_was_pulled_meanwhile_is_no_reason() {
     let before = [stood("a", true), stood("b", true)];
     let plan = rollback::plan(&previous(), &now, &before);
     assert_eq!(
-        titles(&plan)[..2],
+        titles(&plan)[1..3],
         ["stop container `p-b-1`", "remove container `p-b-1`"]
     );
-    assert_eq!(titles(&plan).len(), 4);
+    assert_eq!(titles(&plan).len(), 5);
 }
 
 #[test]

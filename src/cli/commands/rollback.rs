@@ -9,7 +9,7 @@ use super::resume;
 use crate::applied;
 use crate::applied::Applied;
 use crate::compose::load::File;
-use crate::journal::{self, Existing, Outcome};
+use crate::journal::{self, Outcome, Unfinished};
 use crate::rollback;
 use crate::rollback::Downgrade;
 use crate::settings;
@@ -45,7 +45,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     unfinished::unfinished_gate(session, &root, "rollback")?;
     unfinished::same_engine(session, &root, &found)?;
     let before = &found.operation.before;
-    let instance = previous(session, &root, before)?;
+    let instance = previous(session, &root, &found)?;
     let engine = instance::engine(session, &root).await?;
     unfinished::stops(session, &root, &engine).await?;
     let observed = instance::observe(&engine, &instance).await?;
@@ -109,14 +109,19 @@ fn upgraded(args: &Args, session: &Session, downgrades: &[Downgrade]) -> Result<
 fn previous(
     session: &Session,
     root: &std::path::Path,
-    before: &[Existing],
+    found: &Unfinished,
 ) -> Result<Instance, CommandError> {
     let applied = applied::load(&state_folder(root))?;
     let Some(applied) = applied else {
-        if before.is_empty() {
+        if found.operation.before.is_empty() {
             // Everything goes, so that it does not matter how it was to be.
             return instance::load_at(session, root);
         }
+        // Only what did not end can be resumed.
+        let again = match found.outcome {
+            None => "toolkit resume",
+            Some(_) => "toolkit up",
+        };
         return Err(CommandError::new(
             "ROLLBACK_UNKNOWN",
             exit::NOT_ROLLED_BACK,
@@ -124,7 +129,8 @@ fn previous(
         )
         .because("no `toolkit up` has come to its end on this instance yet")
         .state("nothing was changed")
-        .command("toolkit resume"));
+        .fix("bring the configuration back to what it was")
+        .command(again));
     };
     let mut instance = match texts(&applied) {
         // Nothing of the present files: what is wrong with them now does not matter for the way back.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::compose::{Mount, MountSource};
 use crate::engine::{self, ContainerRequest};
 use crate::observed::Made;
@@ -19,6 +21,23 @@ pub(super) fn shown(request: &ContainerRequest<'_>) -> Made {
         }
     }
     made
+}
+
+/// Leaves a new name of a container out of its aliases, as a real engine's answer is read.
+pub(super) fn renamed(made: &mut Made, name: &str) {
+    let networks = made.0.get_mut("networks").and_then(Value::as_object_mut);
+    let places = networks
+        .into_iter()
+        .flat_map(|networks| networks.values_mut());
+    for place in places.filter_map(Value::as_object_mut) {
+        let Some(Value::Array(aliases)) = place.get_mut("aliases") else {
+            continue;
+        };
+        aliases.retain(|alias| alias != name);
+        if aliases.is_empty() {
+            place.shift_remove("aliases");
+        }
+    }
 }
 
 /// The anonymous volumes of a container by path: those it takes over, and new ones for what else its
