@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -124,19 +123,28 @@ fn every_old_script_does_what_its_documentation_says() {
     let ran = scripts.run("images", "").succeeded();
     assert!(ran.stdout.starts_with("IMAGE "), "{}", ran.all());
 
-    for (mode, ending) in [("copy", ""), ("zip", ".zip"), ("tar", ".tar")] {
-        let folder = root.join("kept").join(mode);
-        let line = format!("backup-config -m {mode} {}", folder.display());
-        let ran = scripts.run(&line, "").succeeded();
-        let found: Vec<PathBuf> = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        let [kept] = found.as_slice() else {
-            panic!("{found:?}: {}", ran.all());
+    // What is named is what is made.
+    for (mode, name) in [
+        ("zip", "overleaf-config-backup.zip"),
+        ("tar", "overleaf-config-backup.tar"),
+        ("copy", "overleaf-config-backup"),
+    ] {
+        let made = root.join(name);
+        let line = format!("backup-config -m {mode} {}", made.display());
+        scripts.run(&line, "").succeeded();
+        let first = match mode {
+            "copy" => std::fs::read(made.join("overleaf.rc")).unwrap(),
+            _ => std::fs::read(&made).unwrap(),
         };
-        assert!(kept.to_str().unwrap().ends_with(ending), "{kept:?}");
-        assert_eq!(kept.is_dir(), mode == "copy");
+        let magic: &[u8] = match mode {
+            "copy" => b"#",
+            "zip" => b"PK",
+            _ => b"config/",
+        };
+        assert!(first.starts_with(magic), "{mode}");
+        scripts
+            .run(&line, "")
+            .ended_with(if mode == "copy" { 0 } else { 1 });
     }
 
     // An upgrade shows what changes and asks; nobody answers.

@@ -117,22 +117,40 @@ fn a_copy_of_the_configuration_is_private_and_overwrites_nothing() {
         (path, answer["data"]["files"].as_u64().unwrap())
     };
     let secrets = sandbox.read("config/variables.env");
-    let (folder, files) = run(&["kept"]);
-    assert_eq!(files, 3);
-    assert_eq!(mode(&sandbox.root().join("kept")), 0o700);
-    let folder = Path::new(&folder);
-    assert_eq!(mode(folder), 0o700);
-    assert_eq!(mode(&folder.join("variables.env")), 0o600);
-    let kept = std::fs::read_to_string(folder.join("variables.env")).unwrap();
-    assert_eq!(kept, secrets);
-    for form in ["tar", "zip"] {
-        let (archive, files) = run(&["-m", form, "kept"]);
+    let root = sandbox.root();
+    // The destination is what is made, with its folders.
+    for (form, name) in [
+        ("copy", "kept/config"),
+        ("zip", "kept/config.zip"),
+        ("tar", "kept/config.tar"),
+    ] {
+        let (made, files) = run(&["-m", form, name]);
         assert_eq!(files, 3);
-        assert!(archive.ends_with(&format!(".{form}")), "{archive}");
-        assert_eq!(mode(Path::new(&archive)), 0o600);
-        let bytes = std::fs::read(&archive).unwrap();
-        let held = String::from_utf8_lossy(&bytes);
-        assert!(held.contains("config/variables.env") && held.contains(&secrets));
+        assert_eq!(Path::new(&made), root.join(name));
+        is_private_copy(Path::new(&made), &secrets);
+    }
+    assert_eq!(mode(&root.join("kept")), 0o700);
+    // A folder that is there, or one that ends with a slash, gets something in it.
+    for (form, folder, ending) in [
+        ("copy", "kept", ""),
+        ("tar", "kept", ".tar"),
+        ("zip", "new/", ".zip"),
+    ] {
+        let (made, _) = run(&["-m", form, folder]);
+        let made = Path::new(&made);
+        assert_eq!(made.parent(), Some(&*root.join(folder)));
+        let name = made.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("backup-config-") && name.ends_with(ending));
+        is_private_copy(made, &secrets);
+    }
+    for (form, name) in [("zip", "kept/config.zip"), ("copy", "kept/config.tar")] {
+        for flags in [&["--dry-run"][..], &[]] {
+            let before = std::fs::read(root.join(name)).unwrap();
+            let arguments = [&["backup-config", "-m", form, name], flags].concat();
+            let ran = sandbox.run(&arguments).ended_with(1);
+            assert!(ran.stderr.contains("exists already"), "{}", ran.all());
+            assert_eq!(std::fs::read(root.join(name)).unwrap(), before);
+        }
     }
     let (planned, _) = run(&["--dry-run", "elsewhere"]);
     assert!(!Path::new(&planned).exists() && !sandbox.root().join("elsewhere").exists());
@@ -142,6 +160,22 @@ fn a_copy_of_the_configuration_is_private_and_overwrites_nothing() {
     }
     sandbox.write("file", "");
     sandbox.run(&["backup-config", "file"]).ended_with(1);
+}
+
+/// Whether a copy of a configuration holds its secrets, and is for its owner only.
+#[track_caller]
+fn is_private_copy(made: &Path, secrets: &str) {
+    if made.is_dir() {
+        assert_eq!(mode(made), 0o700);
+        assert_eq!(mode(&made.join("variables.env")), 0o600);
+        let kept = std::fs::read_to_string(made.join("variables.env")).unwrap();
+        assert_eq!(kept, secrets);
+    } else {
+        assert_eq!(mode(made), 0o600);
+        let bytes = std::fs::read(made).unwrap();
+        let held = String::from_utf8_lossy(&bytes);
+        assert!(held.contains("config/variables.env") && held.contains(secrets));
+    }
 }
 
 #[test]

@@ -10,17 +10,18 @@ use crate::host::snapshot::{self, Form};
 
 /// Copy config/ to a safe place
 ///
-/// Makes a folder or an archive `backup-config-YYYYMMDD-HHMMSS` in DESTINATION, for its owner only: the
-/// configuration holds secrets. It is no backup of the data.
+/// Makes DESTINATION, a folder or an archive, for its owner only: the configuration holds secrets.
+/// Where DESTINATION is a folder already, `backup-config-YYYYMMDD-HHMMSS` is made in it. Nothing is
+/// overwritten. It is no backup of the data.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  toolkit backup-config /mnt/backups\n  toolkit backup-config -m zip ~/overleaf\n  toolkit backup-config --mode tar /mnt/backups"
+    after_help = "Examples:\n  toolkit backup-config ~/overleaf-config-backup\n  toolkit backup-config -m zip ~/overleaf-config-backup.zip\n  toolkit backup-config --mode tar /mnt/backups/"
 )]
 pub struct Args {
     /// What is made: a folder, or one file
     #[arg(short, long, value_enum, value_name = "MODE", default_value = "copy")]
     mode: Mode,
-    /// Folder in which it is made, outside config/; made when missing
+    /// What is made, or an existing folder in which it is made; outside config/
     #[arg(value_name = "DESTINATION")]
     destination: PathBuf,
 }
@@ -45,7 +46,7 @@ impl Mode {
     }
 }
 
-/// Mode of a destination that is made.
+/// Mode of folders that are made for it.
 const PRIVATE: u32 = 0o700;
 
 /// Copies the configuration.
@@ -54,16 +55,29 @@ const PRIVATE: u32 = 0o700;
 /// There is no instance, the destination lies within config/, or something cannot be read or written.
 pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let config = instance::root(session)?.join("config");
-    let destination = host::canonical(&session.current_folder.join(&args.destination));
+    let typed = session.current_folder.join(&args.destination);
+    let destination = host::canonical(&typed);
     is_outside(&destination, &host::canonical(&config))?;
     let (form, mode, ending) = args.mode.form();
     let form_of_name = format_description!("[year][month][day]-[hour][minute][second]");
     let stamp = now().format(form_of_name).unwrap_or_default();
-    let target = destination.join(format!("backup-config-{stamp}{ending}"));
+    // A copy is a folder itself, so that a slash at its end says nothing about what it lies in.
+    let is_named_folder = form != Form::Folder && ends_with_slash(&args.destination);
+    let is_within = is_named_folder || host::is_folder(&destination);
+    let target = if is_within {
+        destination.join(format!("backup-config-{stamp}{ending}"))
+    } else {
+        destination
+    };
+    if host::exists(&target) {
+        return Err(present(&target));
+    }
     let copied = if session.dry_run {
         snapshot::Copied::default()
     } else {
-        host::create_folder(&destination, PRIVATE)?;
+        if let Some(folder) = target.parent() {
+            host::create_folder(folder, PRIVATE)?;
+        }
         snapshot::take(&config, &target, form).map_err(|error| taken(error, &target))?
     };
     for path in &copied.left_out {
@@ -103,13 +117,21 @@ fn is_outside(destination: &Path, config: &Path) -> Result<(), CommandError> {
         .fix("name a folder elsewhere, best on another disk"))
 }
 
+fn ends_with_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
 fn taken(error: host::HostError, target: &Path) -> CommandError {
-    if !error.is_present() {
-        return CommandError::from(error).state("no backup was made");
+    if error.is_present() {
+        return present(target);
     }
+    CommandError::from(error).state("no backup was made")
+}
+
+fn present(target: &Path) -> CommandError {
     let message = format!("`{}` exists already", target.display());
     CommandError::new("DESTINATION", exit::FAILED, message)
         .because("a backup is never overwritten")
         .state("nothing was changed")
-        .fix("run the command again: the name holds the second")
+        .fix("name something that does not exist, or a folder: a name with the time is made in it")
 }
