@@ -1,10 +1,13 @@
 //! The configuration of a new instance: the texts of `lib/config-seed/` with the operator's wishes
 //! and fresh secrets filled in. Never overwrites a file.
 
+pub mod sample;
+
 use std::net::IpAddr;
 use std::path::Path;
 
 use thiserror::Error;
+use time::OffsetDateTime;
 
 use crate::host;
 use crate::host::HostError;
@@ -19,7 +22,7 @@ const VERSION: &str = include_str!("../lib/config-seed/version");
 const NGINX: &str = include_str!("../lib/config-seed/nginx.conf");
 
 /// Where the configuration of the TLS proxy goes; overleaf.rc of a new instance names it.
-const NGINX_FILE: &str = "config/nginx/nginx.conf";
+pub const NGINX_FILE: &str = "config/nginx/nginx.conf";
 
 /// Where the certificate of the TLS proxy is looked for; overleaf.rc of a new instance names it.
 pub const CERTIFICATE_FILE: &str = "config/nginx/certs/overleaf_certificate.pem";
@@ -57,6 +60,9 @@ pub enum SeedError {
     /// The system gives no random numbers.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// Likewise, or the key that was made of them is refused.
+    #[error("a sample certificate cannot be made")]
+    Sample,
     /// The shipped data is broken.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -138,6 +144,37 @@ pub fn nginx(wishes: &Wishes) -> Option<(&'static str, String)> {
         };
         (NGINX_FILE, text)
     })
+}
+
+/// A private key and a certificate for the TLS proxy that no browser trusts, where they are looked
+/// for; the name is that of the site, or of this machine.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn sample_pair(
+    site_url: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<[(&'static str, String); 2], SeedError> {
+    let host = site_url.and_then(host_of).unwrap_or("localhost");
+    let made = sample::pair(host, now)?;
+    Ok([
+        (PRIVATE_KEY_FILE, made.private_key),
+        (CERTIFICATE_FILE, made.certificate),
+    ])
+}
+
+/// The host of a URL, an address of IPv6 without its brackets.
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next()?,
+        None => host.split(':').next()?,
+    };
+    // A label of a certificate cannot hold anything else.
+    let is_host = !host.is_empty() && host.is_ascii() && !host.contains(char::is_whitespace);
+    is_host.then_some(host)
 }
 
 /// Writes those files that are missing, mode 0600, into a folder of mode 0700; tells for each
@@ -429,6 +466,21 @@ mod tests {
         let settings = resolved(&wishes("4.2.9", None));
         assert_eq!(settings.variable("SHARELATEX_BEHIND_PROXY"), Some("true"));
         assert_eq!(settings.variable("OVERLEAF_APP_NAME"), None);
+    }
+
+    #[test]
+    fn a_sample_is_for_the_host_of_the_site() {
+        for (url, host) in [
+            ("https://tex.example.org", Some("tex.example.org")),
+            ("https://tex.example.org:8443/x", Some("tex.example.org")),
+            ("http://a:b@192.0.2.7?x", Some("192.0.2.7")),
+            ("https://[2001:db8::1]:8443", Some("2001:db8::1")),
+            ("tex.example.org", None),
+            ("https://", None),
+            ("https://bücher.example", None),
+        ] {
+            assert_eq!(host_of(url), host, "{url}");
+        }
     }
 
     #[test]

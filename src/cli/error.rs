@@ -183,6 +183,8 @@ impl From<SeedError> for CommandError {
     fn from(error: SeedError) -> Self {
         match error {
             SeedError::Host(error) => error.into(),
+            SeedError::Sample => Self::new("RANDOM", exit::FAILED, error.to_string())
+                .because("the system gives no random numbers"),
             SeedError::Catalogue(_) => Self::new("BUG", exit::BUG, error.to_string()).chain(&error),
         }
     }

@@ -81,6 +81,16 @@ fn every_old_script_does_what_its_documentation_says() {
     let before = instance.sandbox.read("config/overleaf.rc");
     scripts.run("init", "").succeeded();
     assert_eq!(instance.sandbox.read("config/overleaf.rc"), before);
+    // Its one flag adds the files of the TLS proxy and switches nothing on.
+    scripts.run("init --tls", "").succeeded();
+    for name in [
+        "nginx.conf",
+        "certs/overleaf_key.pem",
+        "certs/overleaf_certificate.pem",
+    ] {
+        assert!(root.join("config/nginx").join(name).is_file(), "{name}");
+    }
+    assert_eq!(instance.sandbox.read("config/overleaf.rc"), before);
 
     scripts.run("up -d", "").succeeded();
     assert_eq!(states(), of(true));

@@ -109,7 +109,139 @@ fn tls_alone_means_nginx_and_a_wrong_scheme_is_told() {
         .succeeded();
     let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(answer["data"]["written"][0], "config/nginx/nginx.conf");
-    assert_eq!(answer["warnings"].as_array().unwrap().len(), 3);
+    // The certificate is a sample, and the URL says another scheme.
+    assert_eq!(answer["warnings"].as_array().unwrap().len(), 2);
+}
+
+const KEY: &str = "config/nginx/certs/overleaf_key.pem";
+const CERTIFICATE: &str = "config/nginx/certs/overleaf_certificate.pem";
+
+/// What `openssl` says of files of a sandbox.
+#[track_caller]
+fn openssl(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let output = std::process::Command::new("openssl")
+        .args(arguments)
+        .current_dir(sandbox.root())
+        .output()
+        .expect("openssl is installed");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A pair that belongs together, for a host, with a key for its owner only.
+#[track_caller]
+fn is_sample(sandbox: &Sandbox, host: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let of_key = openssl(sandbox, &["pkey", "-in", KEY, "-pubout"]);
+    let arguments = ["x509", "-in", CERTIFICATE, "-pubkey", "-noout"];
+    assert_eq!(openssl(sandbox, &arguments), of_key);
+    let arguments = ["-check_ss_sig", "-purpose", "sslserver", CERTIFICATE];
+    let arguments = [&["verify", "-CAfile", CERTIFICATE][..], &arguments].concat();
+    openssl(sandbox, &arguments);
+    let arguments = [
+        "x509",
+        "-in",
+        CERTIFICATE,
+        "-noout",
+        "-ext",
+        "subjectAltName",
+    ];
+    let names = openssl(sandbox, &arguments);
+    assert!(names.contains(host), "{names}");
+    let found = toolkit::probe::certificate::read(&sandbox.read(CERTIFICATE)).unwrap();
+    assert_eq!(host.rsplit(':').next(), Some(&*found.subject));
+    let mode = std::fs::metadata(sandbox.root().join(KEY))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn tls_brings_a_sample_certificate_with_which_an_instance_is_planned() {
+    for (url, host) in [
+        ("https://tex.example.org:8443", "DNS:tex.example.org"),
+        ("https://192.0.2.7", "IP Address:192.0.2.7"),
+    ] {
+        let sandbox = Sandbox::initialised(&["--tls", "--url", url]);
+        is_sample(&sandbox, host);
+        sandbox.run(&["compose", "config"]).succeeded();
+        let ran = sandbox.run(&["config", "lint"]);
+        assert!(!ran.all().contains("certs"), "{}", ran.all());
+    }
+    // Where a pair is named, or half of one is there, none is made.
+    let sandbox = Sandbox::initialised(&["--tls-certificate", "a.pem"]);
+    assert!(!sandbox.root().join("config/nginx/certs").exists());
+    let sandbox = Sandbox::new();
+    sandbox.write(KEY, "mine");
+    let ran = sandbox.run(&["init", "--no-input", "--tls"]).succeeded();
+    assert!(ran.stderr.contains("does not exist yet"), "{}", ran.stderr);
+    assert_eq!(sandbox.read(KEY), "mine");
+    assert!(!sandbox.root().join(CERTIFICATE).exists());
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["init", "--tls", "--dry-run"]).succeeded();
+    assert!(ran.stdout.contains(KEY), "{}", ran.stdout);
+    assert!(!sandbox.root().join("config").exists());
+}
+
+#[test]
+fn tls_adds_what_an_instance_lacks_and_switches_nothing_on() {
+    let sandbox = Sandbox::initialised(&[]);
+    let before = sandbox.read("config/overleaf.rc");
+    let ran = sandbox.run(&["init", "--tls"]).succeeded();
+    insta::assert_snapshot!(ran.stderr);
+    assert_eq!(sandbox.read("config/overleaf.rc"), before);
+    is_sample(&sandbox, "DNS:localhost");
+    assert!(
+        sandbox
+            .read("config/nginx/nginx.conf")
+            .contains("ssl_certificate")
+    );
+    // What is said to be set is enough.
+    sandbox
+        .run(&["config", "set", "--yes", "NGINX_ENABLED", "true"])
+        .succeeded();
+    sandbox
+        .run(&["config", "set", "--yes", "OVERLEAF_PORT", "8080"])
+        .succeeded();
+    let ran = sandbox.run(&["compose", "config"]).succeeded();
+    assert!(ran.stdout.contains("overleaf_key.pem"), "{}", ran.stdout);
+    // A second time nothing is made, also where a part is another one by now.
+    let key = sandbox.read(KEY);
+    sandbox.write("config/nginx/nginx.conf", "mine");
+    let ran = sandbox
+        .run(&["init", "--tls", "--format", "json"])
+        .succeeded();
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answer["data"]["written"], serde_json::json!([]));
+    assert_eq!(answer["data"]["settings"], serde_json::json!([]));
+    assert_eq!(sandbox.read(KEY), key);
+    assert_eq!(sandbox.read("config/nginx/nginx.conf"), "mine");
+    // With settings of its own it is still refused.
+    let ran = sandbox
+        .run(&["init", "--tls", "--port", "8443"])
+        .ended_with(1);
+    assert!(ran.stderr.contains("INIT_EXISTS"), "{}", ran.stderr);
+}
+
+#[test]
+fn tls_leaves_files_in_other_places_to_their_owner() {
+    let sandbox = Sandbox::initialised(&[]);
+    sandbox.write(
+        "config/overleaf.rc",
+        "NGINX_CONFIG_PATH=config/own.conf\nTLS_CERTIFICATE_PATH='/etc/site.pem'\nTLS_PRIVATE_KEY_PATH=/etc/site.key\n",
+    );
+    let ran = sandbox.run(&["init", "--tls"]).succeeded();
+    assert!(
+        !sandbox.root().join("config/nginx").exists(),
+        "{}",
+        ran.all()
+    );
+    assert!(ran.stderr.contains("`/etc/site.pem` does not exist yet"));
+    assert!(
+        ran.stderr
+            .contains("set NGINX_ENABLED=true, OVERLEAF_PORT=8080")
+    );
 }
 
 #[test]

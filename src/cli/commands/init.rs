@@ -1,6 +1,7 @@
 //! `toolkit init`: writes the configuration of a new instance.
 
 mod free_ports;
+mod proxy;
 mod questions;
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +20,9 @@ use crate::settings::variables;
 /// Write the configuration of a new instance into config/
 ///
 /// Writes config/overleaf.rc, config/variables.env and config/version with fresh secrets, and
-/// config/nginx/nginx.conf for --tls nginx. Nothing that exists is overwritten. On a terminal, and
-/// with none of the flags but --release and --project-name, it asks.
+/// for --tls nginx config/nginx/nginx.conf and, where none is named, a sample certificate. Nothing
+/// that exists is overwritten. On a terminal, and with none of the flags but --release and
+/// --project-name, it asks. For an instance that exists, --tls alone adds what nginx lacks.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  toolkit init\n  toolkit init --edition pro --url https://tex.example.org --tls proxy --no-input\n  toolkit init --url https://tex.example.org --tls nginx --listen 0.0.0.0\n  toolkit init --root /srv/overleaf --listen 127.0.0.1:8080 --data-path /srv/data --bundled"
@@ -169,10 +171,14 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = new_root(session);
     let mut wishes = args.wishes()?;
     let exists = host::exists(&root.join(settings::RC_FILE));
-    if exists && wishes != Wishes::default() {
+    let adds_proxy = exists && proxy::is_all(&wishes);
+    if exists && !adds_proxy && wishes != Wishes::default() {
         return Err(configured_already(&root));
     }
     instance::is_whole(&root)?;
+    if adds_proxy {
+        return proxy::add(session, &root);
+    }
     let unasked = Wishes {
         release: wishes.release.clone(),
         project_name: wishes.project_name.clone(),
@@ -184,8 +190,11 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if !exists {
         free_ports::choose(session, &mut wishes);
     }
-    let mut texts = seed::texts(&wishes)?.to_vec();
-    texts.splice(0..0, seed::nginx(&wishes).filter(|_| !exists));
+    let mut texts = Vec::new();
+    if !exists {
+        texts.extend(proxy::texts(&root, &wishes)?);
+    }
+    texts.extend(seed::texts(&wishes)?);
     let cautions = if exists {
         Vec::new()
     } else {
@@ -194,36 +203,49 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     for caution in &cautions {
         session.ui.warn(caution);
     }
-    let written = if session.dry_run {
-        let is_missing = |name: &&str| !host::exists(&root.join(name));
-        texts
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(is_missing)
-            .collect()
-    } else {
-        write(session, &root, &texts)?
-    };
+    let written = put(session, &root, &texts)?;
     if session.ui.is_json() {
-        let key = if session.dry_run {
-            "would_write"
-        } else {
-            "written"
-        };
-        let data = serde_json::json!({ "root": root, key: written });
+        let data = serde_json::json!({ "root": root, written_key(session): written });
         session.ui.document("toolkit.init/v1", &data, &cautions);
-    } else if session.dry_run {
-        session.ui.answer(
-            &written
-                .iter()
-                .map(|name| format!("write {name}\n"))
-                .collect::<String>(),
-        );
-    } else if !written.is_empty() {
+        return Ok(exit::DONE);
+    }
+    show_dry(session, &written);
+    if !session.dry_run && !written.is_empty() {
         let what = "look at config/overleaf.rc and config/variables.env, then run `toolkit up`";
         session.ui.say(&format!("next: {what}"));
     }
     Ok(exit::DONE)
+}
+
+/// The files that are new, or would be.
+fn put(
+    session: &Session,
+    root: &Path,
+    texts: &[(&'static str, String)],
+) -> Result<Vec<&'static str>, CommandError> {
+    if !session.dry_run {
+        return write(session, root, texts);
+    }
+    let names = texts.iter().map(|(name, _)| *name);
+    Ok(names
+        .filter(|name| !host::exists(&root.join(name)))
+        .collect())
+}
+
+/// What the new files are called in the answer.
+fn written_key(session: &Session) -> &'static str {
+    if session.dry_run {
+        "would_write"
+    } else {
+        "written"
+    }
+}
+
+fn show_dry(session: &Session, names: &[&str]) {
+    if session.dry_run {
+        let lines = names.iter().map(|name| format!("write {name}\n"));
+        session.ui.answer(&lines.collect::<String>());
+    }
 }
 
 /// Where a new instance goes: what `--root` says, or the current folder.
@@ -324,24 +346,7 @@ fn objection(name: &str, value: &str) -> Option<String> {
 
 /// What the operator has to know or do before the instance comes up.
 fn cautions(root: &Path, wishes: &Wishes) -> Vec<String> {
-    let mut found = Vec::new();
-    if let Tls::Nginx {
-        certificate,
-        private_key,
-    } = &wishes.tls
-    {
-        for (what, given, seeded) in [
-            ("certificate", certificate, seed::CERTIFICATE_FILE),
-            ("private key", private_key, seed::PRIVATE_KEY_FILE),
-        ] {
-            let path = given.as_deref().unwrap_or(seeded);
-            if !host::exists(&root.join(path)) {
-                found.push(format!(
-                    "the {what} `{path}` does not exist yet: put it there, as PEM, before `toolkit up`"
-                ));
-            }
-        }
-    }
+    let mut found = proxy::cautions(root, &wishes.tls);
     let is_https = wishes
         .site_url
         .as_ref()
