@@ -15,6 +15,7 @@ pub mod files;
 pub mod instance;
 mod instead;
 mod log_error;
+mod old_words;
 pub mod operation;
 mod pass_through;
 pub mod people;
@@ -355,6 +356,7 @@ fn run(arguments: Vec<OsString>) -> u8 {
 
 fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     let definition = command();
+    let arguments = old_words::replaced(arguments, &definition);
     let arguments = pass_through::separated(arguments, &definition);
     let matches = definition.try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)

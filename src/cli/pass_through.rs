@@ -32,7 +32,7 @@ pub(super) fn separated(mut arguments: Vec<OsString>, definition: &clap::Command
 }
 
 /// Where the name of the command stands: the first word that is no global flag and no value of one.
-fn command_at(arguments: &[OsString], definition: &clap::Command) -> Option<usize> {
+pub(super) fn command_at(arguments: &[OsString], definition: &clap::Command) -> Option<usize> {
     let takes_value = |flag: &str| {
         definition.get_arguments().any(|argument| {
             let long = argument.get_long().map(|long| format!("--{long}"));

@@ -157,6 +157,34 @@ fn every_old_script_does_what_its_documentation_says() {
             .ended_with(if mode == "copy" { 0 } else { 1 });
     }
 
+    // The old word for help and old flags.
+    let commands = [
+        "init",
+        "up",
+        "stop",
+        "start",
+        "upgrade",
+        "doctor",
+        "logs",
+        "error-logs",
+        "run-script",
+        "backup-config",
+        "rename-rc-vars",
+        "rename-env-vars-5-0",
+        "shell",
+        "mongo",
+    ];
+    for command in commands {
+        let ran = scripts.run(&format!("{command} help"), "").succeeded();
+        assert!(ran.stdout.contains("\nUsage: "), "{}", ran.all());
+    }
+    assert!(!std::path::Path::new("/help").exists());
+    let listed = scripts.run("run-script ls", "").succeeded().stdout;
+    let ran = scripts.run("run-script --ls", "").succeeded();
+    assert_eq!(ran.stdout, listed);
+    let ran = scripts.run("upgrade --skip-git-update", "").ended_with(2);
+    assert!(ran.stderr.contains("error[NO_ANSWER]"), "{}", ran.all());
+
     // An upgrade shows what changes and asks; nobody answers.
     let ran = scripts.run("upgrade", "").ended_with(2);
     assert!(ran.stdout.contains("+++ config/version"), "{}", ran.all());
