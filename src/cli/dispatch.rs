@@ -87,7 +87,7 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
         Command::Exec(args) => wait(session, commands::exec::run(args, session)),
         Command::Mongo(args) => wait(session, commands::mongo::run(args, session)),
         Command::Redis(args) => wait(session, commands::redis::run(args, session)),
-        Command::RunScript(args) => wait(session, commands::run_script::run(args, session)),
+        Command::RunScript(args) => commands::run_script::run(args, session),
         Command::Resume(args) => commands::resume::run(args, session),
         Command::Rollback(args) => wait(session, commands::rollback::run(args, session)),
         Command::Drift(args) => wait(session, commands::drift::run(args, session)),

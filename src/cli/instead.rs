@@ -10,21 +10,20 @@ pub(super) fn run(words: &[String], session: &Session) -> Result<u8, CommandErro
     if let Some(root) = &session.root {
         typed.extend(["--root".to_owned(), root.display().to_string()]);
     }
+    // What is said for this command counts more than what is common to all.
+    let is_said = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        let mut words = words.iter();
+        words.any(|word| word.split('=').next() == Some(name))
+    };
     for (is_set, flag) in [
         (session.ui.is_json(), "--format=json"),
         (session.yes, "--yes"),
         (session.no_input, "--no-input"),
         (session.dry_run, "--dry-run"),
     ] {
-        typed.extend(is_set.then(|| flag.to_owned()));
+        typed.extend((is_set && !is_said(flag)).then(|| flag.to_owned()));
     }
-    // What is said for this command counts more than what is common to all.
-    let is_said = |option: &&String| {
-        let name = option.split('=').next().unwrap_or_default();
-        words
-            .iter()
-            .any(|word| word.split('=').next() == Some(name))
-    };
     let common = session.common.iter().filter(|option| !is_said(option));
     typed.extend(common.cloned());
     typed.extend(words.iter().cloned());

@@ -299,14 +299,39 @@ fn scripts(instance: &Instance) {
         let found = ran.stdout.lines().any(|shown| shown.starts_with(line));
         assert!(found, "{}", ran.stdout);
     }
-    let ran = instance.run(&["run-script", "ls", "--format", "json"]);
-    // Behind the word it belongs to the script, of which `ls` has none.
-    assert!(ran.stdout.starts_with("document-updater"), "{}", ran.stdout);
-    let json = ["--format", "json", "run-script", "--service", "web", "ls"];
-    let ran = instance.run(&json).succeeded();
-    let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    let scripts = listed["data"]["scripts"].as_array().unwrap();
-    assert!(scripts.iter().all(|one| one["service"] == "web"));
+    // What is said of the list counts on both sides of its word.
+    for (words, service) in [
+        ("--format json run-script --service web ls", "web"),
+        ("run-script ls --format json --service web", "web"),
+        (
+            "run-script --format json ls --service=document-updater",
+            "document-updater",
+        ),
+        (
+            "--format json run-script --service document-updater ls --format=json",
+            "document-updater",
+        ),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let ran = instance.run(&words).succeeded();
+        let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let scripts = listed["data"]["scripts"].as_array().unwrap();
+        assert!(!scripts.is_empty(), "{words:?}");
+        assert!(scripts.iter().all(|one| one["service"] == service));
+    }
+    let ran = instance.run(&["run-script", "ls", "--nonsense"]);
+    fails(
+        &ran,
+        2,
+        "USAGE",
+        "behind `ls`: unexpected argument '--nonsense'",
+    );
+    let ran = instance.run(&["run-script", "ls", "web"]);
+    fails(&ran, 2, "USAGE", "`ls` takes `--service NAME`");
+    for script in ["ls", "scripts/x.js"] {
+        let ran = instance.run(&["run-script", "--service", "nonsense", script]);
+        fails(&ran, 2, "UNKNOWN_SERVICE", "no service `nonsense`");
+    }
 
     let ran = instance.run(&["run-script", "scripts/disconnect-all-user"]);
     let near = "did you mean `scripts/disconnect_all_users.mjs`?";

@@ -1,7 +1,9 @@
 //! `toolkit run-script`: runs a script of the application.
 
+use clap::Parser;
+
 use super::super::conversation::{self, Conversation};
-use super::super::{Session, error::CommandError, exit, instance, target};
+use super::super::{Session, error::CommandError, exit, instance, instead, target, wait};
 use crate::engine::inside::Inside;
 use crate::release::APPLICATION;
 use crate::script::listing::{self, Found, Listed};
@@ -36,20 +38,54 @@ pub struct Args {
     words: Vec<String>,
 }
 
+/// What may stand behind `ls`, where everything would else be the script's.
+#[derive(Debug, Parser)]
+#[command(name = "run-script", disable_help_flag = true)]
+struct Behind {
+    #[arg(long)]
+    service: Option<String>,
+    #[arg(long, value_parser = ["text", "json"])]
+    format: Option<String>,
+}
+
 /// Runs the script, or lists what there is.
 ///
 /// # Errors
 /// There is no such script, the container does not run, or the engine fails.
-pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
+pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
+    let Some((LIST, behind @ [_, ..])) = split(&args.words) else {
+        return wait(session, answer(args, session));
+    };
+    let typed = std::iter::once(LIST).chain(behind.iter().map(String::as_str));
+    let behind = Behind::try_parse_from(typed).map_err(|error| {
+        let first = error.to_string();
+        let first = first.lines().next().unwrap_or_default();
+        let message = format!("behind `ls`: {}", first.trim_start_matches("error: "));
+        CommandError::new("USAGE", exit::USAGE, message)
+            .because("`ls` takes `--service NAME` and `--format text|json`")
+            .state("nothing was run")
+    })?;
+    let mut words = vec!["run-script".to_owned()];
+    let service = behind.service.or_else(|| args.service.clone());
+    words.extend(service.map(|service| format!("--service={service}")));
+    words.extend(behind.format.map(|format| format!("--format={format}")));
+    words.push(LIST.to_owned());
+    instead::run(&words, session)
+}
+
+fn split(words: &[String]) -> Option<(&str, &[String])> {
+    let (first, rest) = words.split_first()?;
+    Some((first, rest))
+}
+
+async fn answer(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let calling = script::calling(&instance.deployment.version)?;
     let engine = instance::engine(session, &instance.root).await?;
-    let (path, arguments) = match args.words.split_first() {
-        Some((path, arguments)) => (path.as_str(), arguments),
-        None => (LIST, &[][..]),
-    };
+    let (path, arguments) = split(&args.words).unwrap_or((LIST, &[]));
     if path == LIST {
         let container = target::existing(&engine, &instance, APPLICATION).await?;
+        exists(args, &engine, &container.id, &calling).await?;
         let services = services(args, &calling);
         let listed = listing::list(&engine, &container.id, &calling, &services).await?;
         if session.ui.is_json() {
@@ -62,6 +98,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         return Ok(exit::DONE);
     }
     let container = target::running(&engine, &instance, APPLICATION, None).await?;
+    exists(args, &engine, &container.id, &calling).await?;
     let wanted = Wanted {
         service: args.service.as_deref(),
         path,
@@ -77,6 +114,32 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         becomes: calling.user.iter().cloned().collect(),
     };
     conversation::hold(session, &engine, conversation).await
+}
+
+/// Refuses a service that the application does not have.
+async fn exists(
+    args: &Args,
+    engine: &impl Inside,
+    container: &str,
+    calling: &Calling,
+) -> Result<(), CommandError> {
+    let Some(service) = &args.service else {
+        return Ok(());
+    };
+    if listing::found(engine, container, &calling.folder(service)).await? != Found::Nothing {
+        return Ok(());
+    }
+    let message = format!("the application has no service `{service}`");
+    let known: Vec<String> = calling
+        .listed
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let known = format!("those with scripts are {}", ui::words::list(&known));
+    Err(CommandError::new("UNKNOWN_SERVICE", exit::USAGE, message)
+        .because(known)
+        .state("nothing was run")
+        .command("toolkit run-script ls"))
 }
 
 fn services(args: &Args, calling: &Calling) -> Vec<String> {
