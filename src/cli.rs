@@ -12,6 +12,7 @@ pub mod docker_compose;
 pub mod error;
 pub mod exit;
 pub mod files;
+pub mod grace;
 pub mod instance;
 mod instead;
 mod log_error;

@@ -54,6 +54,15 @@ impl Plan {
         self.steps.is_empty()
     }
 
+    /// Gives every container that stops another time to do so.
+    pub fn stop_within(&mut self, time: Duration) {
+        for step in &mut self.steps {
+            if let Action::StopContainer { grace, .. } = &mut step.action {
+                *grace = time;
+            }
+        }
+    }
+
     /// Puts another plan before this one: its steps come first, and this one's after all of them.
     pub fn put_before(&mut self, first: Self) {
         let shift = first.steps.len();

@@ -99,11 +99,11 @@ impl Table {
     /// Something of it cannot be said.
     pub fn translate(&self, arguments: &[String]) -> Result<Translated, Untranslated> {
         let (name, rest) = arguments.split_first().ok_or(Untranslated::Nothing)?;
-        if name.starts_with('-') {
-            return Err(Untranslated::Global(name.clone()));
-        }
         let row = self.commands.iter().find(|row| row.name == *name);
-        let row = row.ok_or_else(|| Untranslated::Command(name.clone()))?;
+        let row = row.ok_or_else(|| match name.starts_with('-') {
+            true => Untranslated::Global(name.clone()),
+            false => Untranslated::Command(name.clone()),
+        })?;
         Ok(Translated {
             own: row.own,
             words: [row.becomes.clone(), row.arguments(rest)?].concat(),
@@ -114,6 +114,7 @@ impl Table {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let rows = self.commands.iter();
+        let rows = rows.filter(|row| !row.name.starts_with('-'));
         rows.map(|row| format!("`{}`", row.name)).collect()
     }
 }
@@ -137,6 +138,9 @@ impl Row {
             }
             let (name, mut given) = match word.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+                _ if let Some((name, value)) = self.with_value(word) => {
+                    (name, Some(value.to_owned()))
+                }
                 _ => (word.as_str(), None),
             };
             let flags = self.flags(name)?;
@@ -159,6 +163,15 @@ impl Row {
             }
         }
         Ok(words)
+    }
+
+    /// The short flag with its value in one word, such as `-t5`.
+    fn with_value<'a>(&self, word: &'a str) -> Option<(&'a str, &'a str)> {
+        let (name, value) = word.split_at_checked(2)?;
+        let is_short = !name.ends_with('-') && !value.is_empty();
+        let mut flags = self.flag.iter();
+        let takes = flags.any(|flag| flag.value && flag.names.iter().any(|known| known == name));
+        (is_short && takes).then_some((name, value))
     }
 
     /// The flag that a word means, or the short ones that it is made of, such as `-fs`.
@@ -213,10 +226,20 @@ mod tests {
             ("rm -fs redis", "rm --force --stop redis"),
             (
                 "logs -f --tail 20 sharelatex",
-                "logs --tail=all --follow --tail=20 sharelatex",
+                "logs --tail=all --containers --follow --tail=20 sharelatex",
             ),
-            ("logs -fn 20", "logs --tail=all --follow --tail=20"),
-            ("logs", "logs --tail=all"),
+            (
+                "logs -fn 20",
+                "logs --tail=all --containers --follow --tail=20",
+            ),
+            ("logs", "logs --tail=all --containers"),
+            ("stop -t 5 redis", "stop --grace=5 redis"),
+            ("down --timeout=5", "down --grace=5"),
+            ("restart -t5", "restart --grace=5"),
+            ("rm -fsv", "rm --force --stop --volumes"),
+            ("config --services", "compose config --services"),
+            ("ps --format json", "ps --format=json"),
+            ("--version", "version"),
             ("pull -q redis", "images pull --newer --quiet redis"),
             (
                 "exec -T mongo mongosh --quiet -f x",

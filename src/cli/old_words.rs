@@ -27,6 +27,9 @@ const WITH_HELP: [&str; 15] = [
 /// Flags without a meaning today, with their commands: nothing here updates a checkout.
 const GONE: [(&str, &str); 1] = [("upgrade", "--skip-git-update")];
 
+/// The commands whose scripts passed `--timeout SECONDS` on to Docker Compose, as the time to stop.
+const WITH_GRACE: [&str; 3] = ["down", "restart", "stop"];
+
 /// The arguments of this process, with old words replaced by those of today.
 pub(super) fn replaced(mut arguments: Vec<OsString>, definition: &clap::Command) -> Vec<OsString> {
     let Some(at) = command_at(&arguments, definition) else {
@@ -48,8 +51,29 @@ pub(super) fn replaced(mut arguments: Vec<OsString>, definition: &clap::Command)
         [first, ..] if first == "--ls" && command == "run-script" => *first = "ls".into(),
         _ => {}
     }
+    if WITH_GRACE.contains(&command) {
+        name_grace(&mut behind);
+    }
     arguments.extend(behind);
     arguments
+}
+
+/// A number without a unit is no time to wait: those are seconds to stop.
+fn name_grace(words: &mut [OsString]) {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    for at in 0..words.len() {
+        let Some([word, rest @ ..]) = words.get_mut(at..) else {
+            return;
+        };
+        let text = word.to_string_lossy().into_owned();
+        let next = rest.first().and_then(|next| next.to_str());
+        let new = match text.strip_prefix("--timeout=") {
+            Some(number) if is_number(number) => format!("--grace={number}"),
+            None if text == "--timeout" && next.is_some_and(is_number) => "--grace".to_owned(),
+            _ => continue,
+        };
+        *word = new.into();
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +105,14 @@ mod tests {
                 "toolkit up --skip-git-update",
                 "toolkit up --skip-git-update",
             ),
+            ("toolkit stop --timeout 5", "toolkit stop --grace 5"),
+            (
+                "toolkit restart --timeout=5 redis",
+                "toolkit restart --grace=5 redis",
+            ),
+            ("toolkit stop --timeout 5m", "toolkit stop --timeout 5m"),
+            ("toolkit start --timeout 5", "toolkit start --timeout 5"),
+            ("toolkit stop --timeout", "toolkit stop --timeout"),
             ("toolkit", "toolkit"),
         ] {
             let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();

@@ -194,7 +194,11 @@ fn every_old_script_does_what_its_documentation_says() {
     assert_eq!(states(), of(false));
     scripts.run("start", "").succeeded();
     assert_eq!(states(), of(true));
-    scripts.run("stop redis", "").succeeded();
+    // Docker Compose had these from the script.
+    scripts.run("stop -t 5 redis", "").succeeded();
+    assert!(states().contains(&("redis".to_owned(), false)));
+    scripts.run("start redis", "").succeeded();
+    scripts.run("stop --timeout 5 redis", "").succeeded();
     assert!(states().contains(&("redis".to_owned(), false)));
 
     instance

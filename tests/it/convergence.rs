@@ -305,7 +305,14 @@ async fn stop_and_down_go_backwards_and_keep_what_is_not_ours() {
     let observed = observe::containers_and_networks(&engine, folder.path(), &deployment.project)
         .await
         .unwrap();
-    let stop = plan::stop(&deployment.project, &observed, &["redis".to_owned()]);
+    let mut stop = plan::stop(&deployment.project, &observed, &["redis".to_owned()]);
+    let time = Duration::from_secs(3);
+    stop.stop_within(time);
+    for step in &stop.steps {
+        let is_granted =
+            matches!(step.action, plan::Action::StopContainer { grace, .. } if grace == time);
+        assert!(is_granted, "{step:?}");
+    }
     assert_eq!(titles(&stop), ["stop container `redis`"]);
     let mut foreign = observed.clone();
     for networks in foreign.networks.values_mut() {

@@ -27,7 +27,11 @@ enum ComposeCommand {
     #[command(
         after_help = "Examples:\n  toolkit compose config\n  toolkit compose config --format json | jq .services.mongo.image"
     )]
-    Config,
+    Config {
+        /// Only the names of the services
+        #[arg(long)]
+        services: bool,
+    },
     /// Write one file for Portainer, a NAS or plain `docker compose`
     ///
     /// The file needs nothing beside it but the folders it names: variables.env is written into it,
@@ -57,16 +61,27 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     if session.yaml
         && !matches!(
             args.command,
-            ComposeCommand::Config | ComposeCommand::File { .. }
+            ComposeCommand::Config { services: false } | ComposeCommand::File { .. }
         )
     {
         return Err(super::super::error::only_config_is_yaml());
     }
     match &args.command {
-        ComposeCommand::Config if session.ui.is_json() => {
+        ComposeCommand::Config { services: true } => {
+            let names: Vec<&String> = project.services.keys().collect();
+            if session.ui.is_json() {
+                let data = serde_json::json!({ "services": names });
+                let schema = "toolkit.compose-services/v1";
+                session.ui.document(schema, &data, &instance.warnings);
+            } else {
+                let lines = names.iter().map(|name| format!("{name}\n"));
+                session.ui.answer(&lines.collect::<String>());
+            }
+        }
+        ComposeCommand::Config { .. } if session.ui.is_json() => {
             session.ui.answer(&canonical::json(project));
         }
-        ComposeCommand::Config => {
+        ComposeCommand::Config { .. } => {
             let yaml =
                 canonical::yaml(project).context("the definitions cannot be written as YAML")?;
             session.ui.answer(&yaml);

@@ -1,7 +1,8 @@
 //! `toolkit docker-compose`: Docker Compose with the definitions of the instance, or what answers in
 //! its place where it is not installed.
 
-use std::collections::BTreeMap;
+mod ps;
+
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -18,14 +19,13 @@ use crate::compose::canonical;
 use crate::deployment::standalone;
 use crate::engine::Engine;
 use crate::engine::inside::Inside;
-use crate::engine::stock::Stock;
 use crate::host;
 use crate::host::durable;
 use crate::host::program::{self, Program};
 use crate::observe;
 use crate::observed::{Container, Observed};
 use crate::plan;
-use crate::ui::containers::{self, Line};
+use crate::ui::containers;
 use crate::ui::words;
 
 /// How long Docker Compose may take to tell its version.
@@ -36,9 +36,6 @@ const OLDEST: u64 = 2;
 
 /// Where the definitions are written for it, in the state folder.
 const FILE: &str = "compose.yaml";
-
-/// Characters of a command that are shown.
-const COMMAND_WIDTH: usize = 20;
 
 /// Run Docker Compose with the definitions of this instance
 ///
@@ -64,30 +61,19 @@ pub struct Args {
 #[derive(Debug, Parser)]
 #[command(name = "docker-compose", disable_help_subcommand = true)]
 enum Own {
-    Ps(PsArgs),
+    Ps(ps::Args),
     Top {
         services: Vec<String>,
     },
     Rm {
+        #[arg(long)]
+        volumes: bool,
         #[arg(long)]
         force: bool,
         #[arg(long)]
         stop: bool,
         services: Vec<String>,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct PsArgs {
-    #[arg(long)]
-    all: bool,
-    #[arg(long)]
-    quiet: bool,
-    #[arg(long = "services")]
-    names_services: bool,
-    #[arg(long)]
-    no_trunc: bool,
-    services: Vec<String>,
 }
 
 /// Becomes Docker Compose, or answers in its place.
@@ -189,17 +175,24 @@ fn hand_over(session: &Session, words: &[&str], typed: &[String]) -> Result<u8, 
 
 async fn answer(own: &Own, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
-    let (Own::Ps(PsArgs { services, .. }) | Own::Top { services } | Own::Rm { services, .. }) = own;
+    let (Own::Ps(ps::Args { services, .. }) | Own::Top { services } | Own::Rm { services, .. }) =
+        own;
     instance::known(&instance, services)?;
     let engine = instance::engine(session, &instance.root).await?;
     match own {
-        Own::Ps(args) => ps(args, session, &instance, &engine).await?,
+        Own::Ps(args) => ps::show(args, session, &instance, &engine).await?,
         Own::Top { services } => top(services, session, &instance, &engine).await?,
         Own::Rm {
+            volumes,
             force,
             stop,
             services,
         } => {
+            if *volumes {
+                session.ui.warn(
+                    "anonymous volumes stay: the next container of their service takes them over",
+                );
+            }
             let wish = Removal {
                 asks: !force,
                 stops: *stop,
@@ -215,84 +208,6 @@ fn is_meant(container: &Container, services: &[String]) -> bool {
     services.is_empty() || services.contains(&container.service)
 }
 
-async fn ps(
-    args: &PsArgs,
-    session: &Session,
-    instance: &Instance,
-    engine: &impl Stock,
-) -> Result<(), CommandError> {
-    let project = &instance.deployment.project.name;
-    let (mut found, listed) = futures_util::try_join!(
-        engine.project_containers(project),
-        engine.listed_containers(false)
-    )?;
-    found.retain(|found| is_meant(found, &args.services) && (args.all || found.state.is_running()));
-    if args.quiet || args.names_services {
-        let mut lines: Vec<&str> = found
-            .iter()
-            .map(|found| match args.names_services {
-                true => found.service.as_str(),
-                false => found.id.as_str(),
-            })
-            .collect();
-        lines.dedup();
-        let lines = lines.into_iter().map(|line| format!("{line}\n"));
-        session.ui.answer(&lines.collect::<String>());
-        return Ok(());
-    }
-    let now = host::now().unix_timestamp();
-    let listed: BTreeMap<&str, _> = listed.iter().map(|one| (one.id.as_str(), one)).collect();
-    let lines = found.iter().map(|found| {
-        let listed = listed.get(found.id.as_str());
-        let age = listed.map(|listed| u64::try_from(now - listed.created).unwrap_or(0));
-        let age = age.map(|age| format!("{} ago", words::duration(Duration::from_secs(age))));
-        Line {
-            name: found.name.clone(),
-            image: found.image.clone(),
-            command: command(found, args.no_trunc),
-            service: found.service.clone(),
-            created: age.unwrap_or_default(),
-            status: listed.map_or_else(String::new, |listed| listed.status.clone()),
-            ports: ports(found),
-        }
-    });
-    let lines: Vec<Line> = lines.collect();
-    session.ui.answer(&containers::list(&lines));
-    Ok(())
-}
-
-/// What a container runs, as far as its definition says; the rest is in its image.
-fn command(container: &Container, is_whole: bool) -> String {
-    let parts = ["entrypoint", "command"].into_iter();
-    let parts = parts.filter_map(|key| container.made.0.get(key)?.as_array());
-    let words: Vec<&str> = parts
-        .flatten()
-        .filter_map(serde_json::Value::as_str)
-        .collect();
-    if words.is_empty() {
-        return String::new();
-    }
-    let text = words.join(" ");
-    match text.char_indices().nth(COMMAND_WIDTH - 1) {
-        Some((at, _)) if !is_whole => format!("\"{}…\"", text.get(..at).unwrap_or_default()),
-        _ => format!("\"{text}\""),
-    }
-}
-
-fn ports(container: &Container) -> String {
-    let ports = container.ports.iter().map(|port| {
-        let address = match port.host_ip.as_str() {
-            "" => "0.0.0.0",
-            address => address,
-        };
-        format!(
-            "{address}:{}->{}/{}",
-            port.host_port, port.target, port.protocol
-        )
-    });
-    ports.collect::<Vec<_>>().join(", ")
-}
-
 async fn top(
     services: &[String],
     session: &Session,
@@ -304,6 +219,20 @@ async fn top(
     found.retain(|found| is_meant(found, services) && found.state.is_running());
     let asked = found.iter().map(|found| engine.processes(&found.id));
     let all = try_join_all(asked).await?;
+    if session.ui.is_json() {
+        let rows = found.iter().zip(&all).map(|(found, all)| {
+            serde_json::json!({
+                "name": found.name,
+                "service": found.service,
+                "titles": all.titles,
+                "processes": all.rows,
+            })
+        });
+        let data = serde_json::json!({ "containers": rows.collect::<Vec<_>>() });
+        let schema = "toolkit.docker-compose-top/v1";
+        session.ui.document(schema, &data, &instance.warnings);
+        return Ok(());
+    }
     let blocks = found
         .iter()
         .zip(&all)

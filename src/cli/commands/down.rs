@@ -1,5 +1,6 @@
 //! `toolkit down`: removes containers and network, keeps the data.
 
+use super::super::grace::Grace;
 use super::super::instance::Task;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
@@ -10,14 +11,17 @@ use crate::ui::words;
 
 /// Stop and remove the containers and the network; all data is kept
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  toolkit down\n  toolkit down --dry-run")]
-pub struct Args {}
+#[command(after_help = "Examples:\n  toolkit down\n  toolkit down -t 60\n  toolkit down --dry-run")]
+pub struct Args {
+    #[command(flatten)]
+    grace: Grace,
+}
 
 /// Removes what `up` made on the engine.
 ///
 /// # Errors
 /// The engine cannot be asked, or a step fails.
-pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
+pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
     unfinished_gate(session, &instance.root, "down")?;
@@ -26,7 +30,8 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let observed = observe::what_goes_down(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;
     say_visitors(session, &observed);
-    let plan = plan::down(project, &observed);
+    let mut plan = plan::down(project, &observed);
+    args.grace.grant(&mut plan);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }

@@ -47,6 +47,9 @@ pub struct Args {
     /// From this level on: trace, debug, info, warn, error, fatal, or a number such as 50
     #[arg(long, value_name = "LEVEL")]
     level: Option<Level>,
+    /// Without a name, only the output of containers, as Docker Compose shows it
+    #[arg(long)]
+    containers: bool,
 }
 
 /// Which lines are shown.
@@ -96,7 +99,12 @@ impl FromStr for Tail {
 /// # Errors
 /// A name, a time or a pattern is none, or a log cannot be read.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    show(session, &args.choice, args.level, |_| true).await
+    let counts: fn(&Source) -> bool = if args.containers {
+        |source| matches!(source.way, Way::Output { .. })
+    } else {
+        |_| true
+    };
+    show(session, &args.choice, args.level, counts).await
 }
 
 /// Shows the logs of those sources that count when none is named.

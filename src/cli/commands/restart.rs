@@ -1,5 +1,6 @@
 //! `toolkit restart`: stops and starts.
 
+use super::super::grace::Grace;
 use super::super::instance::{Task, Then};
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight, target};
@@ -10,11 +11,13 @@ use crate::plan;
 /// Stop and start the containers and wait until they answer
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  toolkit restart\n  toolkit restart sharelatex\n  toolkit restart --dry-run"
+    after_help = "Examples:\n  toolkit restart\n  toolkit restart sharelatex\n  toolkit restart -t 60\n  toolkit restart --dry-run"
 )]
 pub struct Args {
     /// Services to restart; all when none is named
     services: Vec<String>,
+    #[command(flatten)]
+    grace: Grace,
 }
 
 /// Stops and starts services in the order of their dependencies.
@@ -40,7 +43,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         None,
     )
     .await?;
-    let plan = plan::restart(&instance.deployment, &observed, &args.services, &services);
+    let mut plan = plan::restart(&instance.deployment, &observed, &args.services, &services);
+    args.grace.grant(&mut plan);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }

@@ -1,5 +1,6 @@
 //! `toolkit stop`: stops what runs.
 
+use super::super::grace::Grace;
 use super::super::instance::Task;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
@@ -9,11 +10,13 @@ use crate::plan;
 /// Stop the containers and keep them
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  toolkit stop\n  toolkit stop sharelatex\n  toolkit stop --dry-run"
+    after_help = "Examples:\n  toolkit stop\n  toolkit stop sharelatex\n  toolkit stop -t 60\n  toolkit stop --dry-run"
 )]
 pub struct Args {
     /// Services to stop; all when none is named
     services: Vec<String>,
+    #[command(flatten)]
+    grace: Grace,
 }
 
 /// Stops services, those that depend on others first.
@@ -29,7 +32,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;
-    let plan = plan::stop(project, &observed, &args.services);
+    let mut plan = plan::stop(project, &observed, &args.services);
+    args.grace.grant(&mut plan);
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
