@@ -60,7 +60,7 @@ pub enum SeedError {
     /// The system gives no random numbers.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// Likewise, or the key that was made of them is refused.
+    /// The system gives no random numbers, or the host is none that a certificate can name.
     #[error("a sample certificate cannot be made")]
     Sample,
     /// The shipped data is broken.
