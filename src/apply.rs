@@ -191,7 +191,8 @@ impl<E: Engine> Work<'_, E> {
                 service,
                 name,
                 condition,
-            } => waiting::condition(self, service, name, *condition).await,
+                required,
+            } => waiting::condition(self, (service, name), *condition, *required).await,
             Action::InitiateReplicaSet(set) => self.initiate(set).await,
             Action::StopContainer {
                 service,

@@ -418,6 +418,16 @@ impl Project {
         })
     }
 
+    /// Whether other services depend on it, and each of them can do without it.
+    #[must_use]
+    pub fn is_optional(&self, service: &str) -> bool {
+        let all = self.services.values();
+        let mut needs = all
+            .filter_map(|other| other.depends_on.get(service))
+            .peekable();
+        needs.peek().is_some() && needs.all(|need| !need.required)
+    }
+
     /// Services in an order in which each comes after those it depends on; equal ones by name.
     ///
     /// A cycle cannot occur: [`load::project`] refuses it.

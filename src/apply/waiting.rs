@@ -240,19 +240,23 @@ fn nanoseconds(moment: &str) -> Option<i64> {
     i64::try_from(moment.unix_timestamp_nanos()).ok()
 }
 
-/// Waits until a service has reached what another one needs of it.
+/// Waits until a service has reached what another one needs of it. Where that one can do without, a
+/// failure is a warning, and a failing health check is not waited out.
 pub(super) async fn condition<E: Engine>(
     work: &Work<'_, E>,
-    service: &str,
-    name: &str,
+    (service, name): (&str, &str),
     condition: Condition,
+    required: bool,
 ) -> Result<(), StepError> {
-    match condition {
+    let waited = match condition {
         Condition::Started => until(work, service, name, async |_| Ok(None::<Lack>)).await,
         Condition::Healthy => {
             until(work, service, name, async |container| {
                 Ok(match container.health {
                     Some(Health::Healthy) => None,
+                    Some(Health::Unhealthy) if !required => {
+                        return Err(unhealthy(work, service, container).await);
+                    }
                     None => Some(Lack::new(Phase::Health, "it has no health check")),
                     Some(_) => lack::of(container, None, None),
                 })
@@ -260,7 +264,18 @@ pub(super) async fn condition<E: Engine>(
             .await
         }
         Condition::Completed => completed(work, service, name).await,
-    }
+    };
+    work.unless_optional(!required, waited)
+}
+
+async fn unhealthy<E: Engine>(
+    work: &Work<'_, E>,
+    service: &str,
+    container: &Container,
+) -> StepError {
+    let (name, history) = (&container.name, History::default());
+    let kind = FailureKind::Unhealthy;
+    failure::of(work, service, name, Some(container), &history, kind).await
 }
 
 async fn completed<E: Engine>(
@@ -323,6 +338,22 @@ impl<E: Engine> Work<'_, E> {
         !is_kept || project.is_one_shot(service)
     }
 
+    /// What became of a wait, where the failure of a service that nothing needs is a warning.
+    fn unless_optional(
+        &self,
+        is_optional: bool,
+        waited: Result<(), StepError>,
+    ) -> Result<(), StepError> {
+        match waited {
+            Err(StepError::Service(failure)) if is_optional => {
+                let text = format!("{failure}; what depends on it can do without it");
+                (self.reporter)(Event::Warning { text });
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Each service with the names of its containers, which may be others than new ones would get:
     /// an installation that was taken over keeps its own.
     async fn containers_of(&self, services: &[&str]) -> Vec<(String, String)> {
@@ -345,7 +376,11 @@ impl<E: Engine> Work<'_, E> {
     async fn ready(&self, service: &str, name: &str) -> Result<(), StepError> {
         let begun = Instant::now();
         let project = &self.deployment.project;
+        let is_optional = project.is_optional(service);
         let waited = until(self, service, name, async |container| {
+            if is_optional && container.health == Some(Health::Unhealthy) {
+                return Err(unhealthy(self, service, container).await);
+            }
             let lost = container.lost_network(project);
             let probe = self.deployment.probes.get(service);
             let readiness = match probe.filter(|_| lost.is_none()) {
@@ -362,7 +397,8 @@ impl<E: Engine> Work<'_, E> {
             Err(StepError::Service(failure))
                 if failure.kind == (FailureKind::Exited { exit_code: 0 })
                     && self.may_end(service) => {}
-            other => other?,
+            other if other.is_err() => return self.unless_optional(is_optional, other),
+            _ => {}
         }
         let (service, elapsed) = (service.to_owned(), begun.elapsed());
         (self.reporter)(Event::Ready { service, elapsed });

@@ -87,6 +87,8 @@ pub enum Action {
         name: String,
         /// What it must have reached.
         condition: Condition,
+        /// Whether those who wait cannot do without it; otherwise they start with a warning.
+        required: bool,
     },
     /// Initiates mongo's replica set unless it is.
     InitiateReplicaSet(ReplicaSet),

@@ -17,7 +17,8 @@ pub(super) struct Starts<'a> {
     minds_needs: bool,
     started: BTreeMap<String, Vec<usize>>,
     names: BTreeMap<String, Vec<String>>,
-    waits: BTreeMap<(String, &'static str), Vec<usize>>,
+    /// By service, condition, and whether the project cannot do without it.
+    waits: BTreeMap<(String, &'static str, bool), Vec<usize>>,
     initiated: BTreeMap<String, usize>,
 }
 
@@ -74,7 +75,6 @@ impl<'a> Starts<'a> {
         let Some(definition) = project.services.get(service) else {
             return Vec::new();
         };
-        let why = format!("`{service}` depends on it");
         let mut needs = Vec::new();
         // One that the project can do without may not be part of it.
         for (needed, dependency) in definition
@@ -83,7 +83,13 @@ impl<'a> Starts<'a> {
             .filter(|(needed, _)| project.services.contains_key(*needed))
         {
             needs.extend(self.initiate(draft, needed));
-            needs.extend(self.reach(draft, needed, dependency.condition, &why));
+            let why = if dependency.required {
+                format!("`{service}` depends on it")
+            } else {
+                format!("`{service}` depends on it and can do without it")
+            };
+            let condition = (dependency.condition, dependency.required);
+            needs.extend(self.reach(draft, needed, condition, &why));
         }
         needs
     }
@@ -96,12 +102,13 @@ impl<'a> Starts<'a> {
             .collect()
     }
 
-    /// The steps after which a service has reached a condition.
+    /// The steps after which a service has reached a condition, or has failed to where that is not
+    /// required.
     fn reach(
         &mut self,
         draft: &mut Draft,
         service: &str,
-        condition: Condition,
+        (condition, required): (Condition, bool),
         cause: &str,
     ) -> Vec<usize> {
         let started = self.started(service);
@@ -109,8 +116,11 @@ impl<'a> Starts<'a> {
         if condition == Condition::Started {
             return started;
         }
-        let key = (service.to_owned(), condition.word());
-        if let Some(known) = self.waits.get(&key) {
+        let key = |required| (service.to_owned(), condition.word(), required);
+        // Somebody else may need it more.
+        let known = self.waits.get(&key(true));
+        let known = known.or_else(|| self.waits.get(&key(required)));
+        if let Some(known) = known {
             return known.clone();
         }
         let has_reached = |container: &&Container| match condition {
@@ -131,10 +141,11 @@ impl<'a> Starts<'a> {
                 service: service.to_owned(),
                 name,
                 condition,
+                required,
             };
             waits.push(draft.push(action, cause, started.iter().copied()));
         }
-        self.waits.insert(key, waits.clone());
+        self.waits.insert(key(required), waits.clone());
         waits
     }
 
@@ -154,7 +165,7 @@ impl<'a> Starts<'a> {
         let mut needs = self.started(service);
         if has_check {
             let cause = "its replica set comes next";
-            needs.extend(self.reach(draft, service, Condition::Healthy, cause));
+            needs.extend(self.reach(draft, service, (Condition::Healthy, true), cause));
         }
         let cause = if lacks_set {
             "it has not been initiated"

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use toolkit::apply::waiting::{FailureKind, ServiceFailure};
 use toolkit::apply::{ApplyError, Work};
+use toolkit::compose::load;
 use toolkit::compose::{Attachment, Network, Project, Service};
 use toolkit::deployment::Deployment;
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::engine::{ContainerRequest, Engine, EngineEventKind};
+use toolkit::event::Event;
 use toolkit::host::interrupt::Interrupt;
 use toolkit::labels;
 use toolkit::observe;
 use toolkit::observed::Health;
 use toolkit::observed::lack::Phase;
+use toolkit::plan::{self, UpRequest};
 
 use crate::sandbox::bare;
 
@@ -217,4 +221,84 @@ async fn a_container_without_its_network_is_named() {
         panic!("{failure:?}")
     };
     assert_eq!((*phase, because.as_str()), (Phase::Start, lost));
+}
+
+/// Two services, of which the second one waits for the first one and can do without it, or not.
+fn with_optional(condition: &str, required: bool) -> Deployment {
+    let text = format!(
+        "services:
+  db: {{image: '{IMAGE}', healthcheck: {{test: 'true'}}}}
+  web: {{image: '{IMAGE}', depends_on: {{db: {{condition: {condition}, required: {required}}}}}}}
+"
+    );
+    bare("/nonexistent", load::project(&text, "waiting").unwrap())
+}
+
+/// Converges and waits as `up` does; gives the warnings, and whether `web` runs.
+async fn up(
+    engine: &MemoryEngine,
+    deployment: &Deployment,
+) -> (Result<(), ApplyError>, Vec<String>, bool) {
+    let warnings = Mutex::new(Vec::new());
+    let work = Work {
+        engine,
+        deployment,
+        reporter: &|event| {
+            if let Event::Warning { text } = event {
+                warnings.lock().unwrap().push(text);
+            }
+        },
+        interrupt: &Interrupt::never(),
+        patience: Duration::from_secs(600),
+        program: Path::new("/nonexistent"),
+        journal: None,
+    };
+    let observed = observe::everything(engine, deployment).await.unwrap();
+    let plan = plan::up(deployment, &observed, &UpRequest::default());
+    let mut outcome = work.apply(&plan).await;
+    if outcome.is_ok() {
+        outcome = work.await_ready(&["db", "web"]).await;
+    }
+    let observed = observe::everything(engine, deployment).await.unwrap();
+    let runs = observed.container("web").unwrap().state.is_running();
+    (outcome, warnings.into_inner().unwrap(), runs)
+}
+
+#[tokio::test]
+async fn what_a_service_can_do_without_holds_nothing_up() {
+    for condition in ["service_healthy", "service_completed_successfully"] {
+        let engine = MemoryEngine::new(&[IMAGE], &[]);
+        engine.exit_at_start("db", 3);
+        let (outcome, warnings, runs) = up(&engine, &with_optional(condition, false)).await;
+        outcome.unwrap();
+        assert!(runs, "{condition}");
+        let said = "`db` ended with exit code 3; what depends on it can do without it";
+        assert_eq!(
+            warnings.first().map(String::as_str),
+            Some(said),
+            "{condition}"
+        );
+        let engine = MemoryEngine::new(&[IMAGE], &[]);
+        engine.exit_at_start("db", 3);
+        let (outcome, warnings, runs) = up(&engine, &with_optional(condition, true)).await;
+        assert!(
+            matches!(outcome, Err(ApplyError::Service(_))),
+            "{condition}"
+        );
+        assert!(!runs && warnings.is_empty(), "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_failing_health_check_of_what_can_be_done_without_is_not_waited_out() {
+    let engine = MemoryEngine::new(&[IMAGE], &[]);
+    let deployment = with_optional("service_healthy", false);
+    up(&engine, &deployment).await.0.unwrap();
+    engine.set_health("waiting-db-1", Health::Unhealthy);
+    engine.stop("waiting-web-1", Duration::ZERO).await.unwrap();
+    let (outcome, warnings, runs) = up(&engine, &deployment).await;
+    outcome.unwrap();
+    assert!(runs);
+    let said = "the health check of `db` fails; what depends on it can do without it";
+    assert_eq!(warnings, [said, said]);
 }

@@ -47,6 +47,8 @@ pub enum FailureKind {
         /// How often it was started again.
         restarts: u64,
     },
+    /// Its health check fails.
+    Unhealthy,
     /// It was not ready in time.
     NotInTime {
         /// The phase in which it stayed.
@@ -81,6 +83,7 @@ impl fmt::Display for ServiceFailure {
                     "`{service}` ends again and again: {code}{restarts} restarts"
                 )
             }
+            FailureKind::Unhealthy => write!(f, "the health check of `{service}` fails"),
             FailureKind::NotInTime { waited, phase, .. } => {
                 let seconds = waited.as_secs();
                 let stuck = match phase {
@@ -114,7 +117,9 @@ pub(super) async fn of<E: Engine>(
         FailureKind::Exited { exit_code } => Some(*exit_code),
         FailureKind::Looping { exit_code, .. } => *exit_code,
         // A container that died once and did not come up is explained by its death.
-        FailureKind::Gone | FailureKind::NotInTime { .. } => history.exit_code(),
+        FailureKind::Gone | FailureKind::Unhealthy | FailureKind::NotInTime { .. } => {
+            history.exit_code()
+        }
     };
     let facts = work.engine.facts().await.unwrap_or_default();
     let diagnosis = diagnosis::find(&Symptom {
