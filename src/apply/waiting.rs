@@ -255,9 +255,14 @@ pub(super) async fn condition<E: Engine>(
                 Ok(match container.health {
                     Some(Health::Healthy) => None,
                     Some(Health::Unhealthy) if !required => {
-                        return Err(unhealthy(work, service, container).await);
+                        let kind = FailureKind::Unhealthy;
+                        return Err(at_once(work, service, container, kind).await);
                     }
-                    None => Some(Lack::new(Phase::Health, "it has no health check")),
+                    // A container gets no health check while it runs.
+                    None => {
+                        let kind = FailureKind::NoHealthCheck;
+                        return Err(at_once(work, service, container, kind).await);
+                    }
                     Some(_) => lack::of(container, None, None),
                 })
             })
@@ -268,13 +273,14 @@ pub(super) async fn condition<E: Engine>(
     work.unless_optional(!required, waited)
 }
 
-async fn unhealthy<E: Engine>(
+/// The failure of a service that is certain as soon as it is looked at.
+async fn at_once<E: Engine>(
     work: &Work<'_, E>,
     service: &str,
     container: &Container,
+    kind: FailureKind,
 ) -> StepError {
     let (name, history) = (&container.name, History::default());
-    let kind = FailureKind::Unhealthy;
     failure::of(work, service, name, Some(container), &history, kind).await
 }
 
@@ -379,7 +385,7 @@ impl<E: Engine> Work<'_, E> {
         let is_optional = project.is_optional(service);
         let waited = until(self, service, name, async |container| {
             if is_optional && container.health == Some(Health::Unhealthy) {
-                return Err(unhealthy(self, service, container).await);
+                return Err(at_once(self, service, container, FailureKind::Unhealthy).await);
             }
             let lost = container.lost_network(project);
             let probe = self.deployment.probes.get(service);

@@ -485,6 +485,12 @@ fn of_service(failure: &ServiceFailure) -> CommandError {
         error = error.because(because.clone());
     }
     error.failure.log.clone_from(&failure.log);
+    if failure.kind == FailureKind::NoHealthCheck {
+        error = error.fix(format!(
+            "give `{}` a `healthcheck`, or let others wait with `condition: service_started`",
+            failure.service
+        ));
+    }
     match &failure.diagnosis {
         Some(known) => error = error.because(known.text.clone()).fix(known.fix.clone()),
         None => error = error.command(format!("toolkit logs {}", failure.service)),

@@ -302,3 +302,17 @@ async fn a_failing_health_check_of_what_can_be_done_without_is_not_waited_out() 
     let said = "the health check of `db` fails; what depends on it can do without it";
     assert_eq!(warnings, [said, said]);
 }
+
+#[tokio::test]
+async fn health_without_a_health_check_is_not_waited_for() {
+    let engine = MemoryEngine::new(&[IMAGE], &[]);
+    let mut deployment = with_optional("service_healthy", true);
+    let db = deployment.project.services.get_mut("db").unwrap();
+    db.healthcheck = None;
+    let (outcome, _, runs) = up(&engine, &deployment).await;
+    let Err(ApplyError::Service(failure)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(failure.kind, FailureKind::NoHealthCheck);
+    assert!(!runs);
+}

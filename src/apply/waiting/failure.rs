@@ -49,6 +49,8 @@ pub enum FailureKind {
     },
     /// Its health check fails.
     Unhealthy,
+    /// Others wait for its health, and it has no health check.
+    NoHealthCheck,
     /// It was not ready in time.
     NotInTime {
         /// The phase in which it stayed.
@@ -83,6 +85,10 @@ impl fmt::Display for ServiceFailure {
                     "`{service}` ends again and again: {code}{restarts} restarts"
                 )
             }
+            FailureKind::NoHealthCheck => write!(
+                f,
+                "`{service}` has no health check, and others wait for its health"
+            ),
             FailureKind::Unhealthy => write!(f, "the health check of `{service}` fails"),
             FailureKind::NotInTime { waited, phase, .. } => {
                 let seconds = waited.as_secs();
@@ -117,9 +123,10 @@ pub(super) async fn of<E: Engine>(
         FailureKind::Exited { exit_code } => Some(*exit_code),
         FailureKind::Looping { exit_code, .. } => *exit_code,
         // A container that died once and did not come up is explained by its death.
-        FailureKind::Gone | FailureKind::Unhealthy | FailureKind::NotInTime { .. } => {
-            history.exit_code()
-        }
+        FailureKind::Gone
+        | FailureKind::Unhealthy
+        | FailureKind::NoHealthCheck
+        | FailureKind::NotInTime { .. } => history.exit_code(),
     };
     let facts = work.engine.facts().await.unwrap_or_default();
     let diagnosis = diagnosis::find(&Symptom {
