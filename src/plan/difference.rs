@@ -5,7 +5,7 @@
 //! engine fills in by itself cannot differ while the hash is the same. A hash that differs, as one of
 //! another Docker Compose does, is no difference by itself.
 
-mod disclosure;
+pub(super) mod disclosure;
 mod merged;
 
 use std::cell::OnceCell;

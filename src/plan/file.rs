@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::difference::disclosure::fingerprint;
 use super::{Plan, PullWish, UpRequest};
 use crate::compose::canonical;
 use crate::deployment::Deployment;
@@ -82,7 +83,7 @@ impl PlanFile {
             remove_orphans: request.remove_orphans,
             pull: request.pull.to_string(),
             definitions: canonical::digest(canonical::json(&deployment.project).as_bytes()),
-            world: world(observed),
+            world: world(deployment, observed),
             steps: steps.collect(),
         }
     }
@@ -162,8 +163,15 @@ impl PlanFile {
 }
 
 /// Everything whose change would change a plan.
-fn world(observed: &Observed) -> BTreeMap<String, String> {
+fn world(deployment: &Deployment, observed: &Observed) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
+    // The definitions name a variable or a file, and say nothing of what is in it.
+    for (name, content) in &deployment.contents {
+        let seen = content.as_ref().map_or("missing".to_owned(), |content| {
+            fingerprint(deployment, name, content.expose())
+        });
+        all.insert(format!("the content of `{name}`"), seen);
+    }
     for container in &observed.containers {
         let seen = format!("{} {}", short_id(&container.id), state(container));
         all.insert(format!("container `{}`", container.name), seen);

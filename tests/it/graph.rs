@@ -17,6 +17,7 @@ use toolkit::observe;
 use toolkit::observed::Observed;
 use toolkit::plan::file::PlanFile;
 use toolkit::plan::{self, Action, Plan, PullWish, UpRequest};
+use toolkit::secret::Secret;
 use toolkit::ui;
 
 use super::convergence::{IMAGES, apply, deployment, plan_now, titles};
@@ -401,6 +402,28 @@ async fn a_plan_file_tells_what_has_moved() {
     engine.replace_image("redis:7.4");
     let moved = saved.moved(&file(&deployment).await.0);
     assert!(moved[0].starts_with("image `redis:7.4` was "), "{moved:?}");
+    let mut with_secret = deployment.clone();
+    let mut hold = |content: Option<&str>| {
+        let content = content.map(Secret::new);
+        let contents = &mut with_secret.contents;
+        contents.insert("secrets.token".to_owned(), content);
+        with_secret.clone()
+    };
+    let (saved, _) = file(&hold(Some("sesame-open"))).await;
+    assert!(!saved.text().contains("sesame"));
+    let same = file(&hold(Some("sesame-open"))).await.0;
+    assert_eq!(saved.moved(&same), [] as [String; 0]);
+    for other in [Some("sesame-shut"), None] {
+        let moved = saved.moved(&file(&hold(other)).await.0);
+        let [moved] = moved.as_slice() else {
+            panic!("{moved:?}")
+        };
+        assert!(
+            moved.starts_with("the content of `secrets.token` was #"),
+            "{moved}"
+        );
+        assert!(!moved.contains("sesame"), "{moved}");
+    }
     for (text, expected) in [
         ("{}", "its form is `none`"),
         (

@@ -100,18 +100,22 @@ impl<'a> Disclosure<'a> {
             .without_passwords(&shown, &self.fingerprint(name, text))
     }
 
-    /// Six digits that are the same for the same value of the same name in the same instance.
     fn fingerprint(&self, name: &str, value: &str) -> String {
-        let mut hasher = Sha256::new();
-        let root = self.deployment.root.as_os_str().as_encoded_bytes();
-        for part in [root, name.as_bytes(), value.as_bytes()] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        let digest = hasher.finalize();
-        let digits = digest.iter().take(3).map(|byte| format!("{byte:02x}"));
-        format!("#{}", digits.collect::<String>())
+        fingerprint(self.deployment, name, value)
     }
+}
+
+/// Six digits that are the same for the same value of the same name in the same instance.
+pub(in crate::plan) fn fingerprint(deployment: &Deployment, name: &str, value: &str) -> String {
+    let mut hasher = Sha256::new();
+    let root = deployment.root.as_os_str().as_encoded_bytes();
+    for part in [root, name.as_bytes(), value.as_bytes()] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let digest = hasher.finalize();
+    let digits = digest.iter().take(3).map(|byte| format!("{byte:02x}"));
+    format!("#{}", digits.collect::<String>())
 }
 
 /// A value in words.
