@@ -132,6 +132,7 @@ async fn snapshot<T>(
     let ((mut observed, beside), images, volumes) =
         futures_util::try_join!(first, images, volumes(engine, project))?;
     observed.images = images;
+    observed.moment = Some(host::now());
     observed.volumes = volumes;
     Ok((observed, beside))
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::compose::Place;
 use crate::compose::Project;
@@ -41,6 +42,8 @@ pub struct Observed {
     pub networks: BTreeMap<String, Vec<Network>>,
     /// Containers that others have in networks of the project which differ from their definitions.
     pub visitors: Vec<Visitor>,
+    /// When it was looked, by the clock of this machine.
+    pub moment: Option<OffsetDateTime>,
     /// Images the deployment needs, by reference; `None` where the engine has none.
     pub images: BTreeMap<String, Option<Image>>,
     /// Named volumes the deployment needs, by their name on the engine; `None` where it has none.
@@ -396,6 +399,8 @@ pub fn choose_network(networks: &[&Network], containers: &[Container]) -> Option
 pub struct Image {
     /// Full id.
     pub id: String,
+    /// When it got its name here; `None` where the engine does not tell.
+    pub tagged: Option<OffsetDateTime>,
     /// Architecture in Go's words.
     pub architecture: String,
     /// What it gives to every container that does not say otherwise; `volumes` is a list of paths.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Problem;
+use super::SpecDuration;
 use super::interpolate::LookUp;
 use super::load::Request;
 use super::node::{Map, Mark, Node, NodeKind};
@@ -544,7 +545,9 @@ fn is_pull_policy(text: &str) -> bool {
             | "refresh"
             | "daily"
             | "weekly"
-    ) || text.starts_with("every_")
+    ) || text
+        .strip_prefix("every_")
+        .is_some_and(|interval| interval.parse::<SpecDuration>().is_ok())
 }
 
 fn is_container_name(text: &str) -> bool {

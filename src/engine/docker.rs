@@ -298,6 +298,7 @@ impl Engine for DockerEngine {
         match self.client.inspect_image(reference).await {
             Ok(image) => Ok(Some(Image {
                 brings: normal::of_image(image.config.as_ref()),
+                tagged: convert::tagged(image.metadata),
                 id: image.id.unwrap_or_default(),
                 architecture: image.architecture.unwrap_or_default(),
             })),

@@ -22,8 +22,8 @@ use super::{
 use crate::compose::MountSource;
 use crate::labels;
 use crate::observed::{
-    Container, ContainerState, EngineFacts, Environment, Health, Image, Made, Network,
-    PublishedPort, Volume,
+    Container, ContainerState, EngineFacts, Environment, Health, Image, Network, PublishedPort,
+    Volume,
 };
 use events::Events;
 
@@ -100,7 +100,7 @@ fn image_of(reference: &str) -> Image {
     Image {
         id: format!("sha256:{reference}"),
         architecture: "amd64".to_owned(),
-        brings: Made::default(),
+        ..Image::default()
     }
 }
 

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::up::chosen;
 use super::{Plan, UpRequest};
 use crate::compose::Service;
+use crate::compose::SpecDuration;
 use crate::deployment::Deployment;
 use crate::observed::Observed;
 
@@ -36,17 +37,34 @@ impl fmt::Display for PullWish {
     }
 }
 
-/// What holds for one service. Policies that depend on the age of an image count as "missing": an
-/// engine does not tell when an image was pulled.
-fn wish(service: &Service, asked: PullWish) -> PullWish {
+fn policy(service: &Service) -> &str {
+    let policy = service.rest.get("pull_policy");
+    policy
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("missing")
+}
+
+/// What holds for one service, whose image comes from `image`. One that is looked for at intervals is
+/// due when it got its name long enough ago, or when nobody knows.
+fn wish(service: &Service, image: &str, observed: &Observed, asked: PullWish) -> PullWish {
     if asked != PullWish::Policy {
         return asked;
     }
-    let policy = service.rest.get("pull_policy");
-    match policy.and_then(serde_json::Value::as_str) {
-        Some("always") => PullWish::Always,
-        Some("never") => PullWish::Never,
-        _ => PullWish::Missing,
+    let interval = match policy(service) {
+        "always" | "refresh" => return PullWish::Always,
+        "never" => return PullWish::Never,
+        "daily" => "1d",
+        "weekly" => "1w",
+        other => other.strip_prefix("every_").unwrap_or_default(),
+    };
+    let Ok(SpecDuration(interval)) = interval.parse() else {
+        return PullWish::Missing;
+    };
+    let tagged = observed.images.get(image).and_then(Option::as_ref);
+    let tagged = tagged.and_then(|image| image.tagged);
+    match tagged.zip(observed.moment) {
+        Some((tagged, now)) if now - tagged < interval => PullWish::Missing,
+        _ => PullWish::Always,
     }
 }
 
@@ -80,14 +98,14 @@ fn draft_refresh(
     for (name, service) in &deployment.project.services {
         let image = source(deployment, &service.image);
         let is_wanted = services.contains(name.as_str())
-            && wish(service, request.pull) == PullWish::Always
+            && wish(service, image, observed, request.pull) == PullWish::Always
             && !is_bundled(deployment, image)
             && !is_missing(observed, &service.image);
         if is_wanted && seen.insert(image) {
             let reference = image.to_owned();
             let cause = match request.pull {
                 PullWish::Always => "--pull always asks for it".to_owned(),
-                _ => format!("the pull policy of `{name}` is always"),
+                _ => format!("the pull policy of `{name}` is {}", policy(service)),
             };
             let pulled = draft.push(Action::PullImage { reference }, cause, []);
             if image != service.image {
@@ -117,7 +135,7 @@ pub fn refused(
     let refused = all.filter(|(name, service)| {
         let image = source(deployment, &service.image);
         services.contains(name.as_str())
-            && wish(service, request.pull) == PullWish::Never
+            && wish(service, image, observed, request.pull) == PullWish::Never
             && !is_bundled(deployment, image)
             && is_missing(observed, &service.image)
             && is_missing(observed, image)

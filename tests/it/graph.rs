@@ -365,6 +365,38 @@ async fn pull_policies_decide_which_images_are_pulled() {
 }
 
 #[tokio::test]
+async fn an_image_is_looked_for_at_intervals() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let mut deployment = deployment(folder.path(), "");
+    let now = observe(&engine, &deployment).await.moment.unwrap();
+    for (policy, hours, is_due) in [
+        ("daily", Some(23), false),
+        ("daily", Some(25), true),
+        ("daily", None, true),
+        ("weekly", Some(6 * 24 + 23), false),
+        ("weekly", Some(7 * 24 + 1), true),
+        ("every_1d12h", Some(35), false),
+        ("every_1d12h", Some(37), true),
+        ("refresh", Some(0), true),
+        ("missing", None, false),
+    ] {
+        engine.replace_image("redis:7.4");
+        if let Some(hours) = hours {
+            engine.tag_at("redis:7.4", now - time::Duration::hours(hours));
+        }
+        let redis = deployment.project.services.get_mut("redis").unwrap();
+        redis.rest.insert("pull_policy".to_owned(), json!(policy));
+        let observed = observe(&engine, &deployment).await;
+        let plan = plan::pull::refresh(&deployment, &observed, &UpRequest::default());
+        let expected = format!("the pull policy of `redis` is {policy}");
+        let causes: Vec<&str> = plan.steps.iter().map(|step| &*step.cause).collect();
+        let expected = is_due.then_some(&*expected);
+        assert_eq!(causes, Vec::from_iter(expected), "{policy} {hours:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_plan_file_tells_what_has_moved() {
     let folder = tempfile::tempdir().unwrap();
     let engine = MemoryEngine::new(&IMAGES, &[]);

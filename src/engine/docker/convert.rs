@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
-    EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig, Ipam,
-    IpamConfig, Mount, MountType, Network as NetworkModel, NetworkCreateRequest, NetworkingConfig,
-    PortBinding, PortSummaryTypeEnum, SystemInfo, SystemVersion, Volume as VolumeModel,
-    VolumeCreateRequest,
+    EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig,
+    ImageInspectMetadata, Ipam, IpamConfig, Mount, MountType, Network as NetworkModel,
+    NetworkCreateRequest, NetworkingConfig, PortBinding, PortSummaryTypeEnum, SystemInfo,
+    SystemVersion, Volume as VolumeModel, VolumeCreateRequest,
 };
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::host::{self, Reader};
 use super::{ground, normal};
@@ -472,6 +475,13 @@ fn short_bind(mount: &compose::Mount) -> Option<String> {
     Some(format!("{path}:{}:{mode}{options}", mount.target))
 }
 
+/// When an image got its name. An engine that does not know says the first moment of the calendar.
+pub(super) fn tagged(metadata: Option<ImageInspectMetadata>) -> Option<OffsetDateTime> {
+    let told = metadata?.last_tag_time?;
+    let moment = OffsetDateTime::parse(&told, &Rfc3339).ok()?;
+    (moment > OffsetDateTime::UNIX_EPOCH).then_some(moment)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -483,6 +493,18 @@ mod tests {
             "NetworkSettings": { "Networks": { "p_default": endpoint } },
         });
         container(serde_json::from_value(answer).unwrap())
+    }
+
+    #[test]
+    fn a_moment_that_the_engine_does_not_know_is_none() {
+        let of = |told: Option<&str>| {
+            let last_tag_time = told.map(ToOwned::to_owned);
+            tagged(Some(ImageInspectMetadata { last_tag_time }))
+        };
+        assert_eq!(of(Some("0001-01-01T00:00:00Z")), None);
+        assert_eq!(of(None), None);
+        let told = of(Some("2026-01-02T03:04:05.123456789+01:00")).unwrap();
+        assert_eq!(told.hour(), 3);
     }
 
     #[test]

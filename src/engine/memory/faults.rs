@@ -1,6 +1,7 @@
 //! What a test lets happen to the engine in memory.
 
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::{MemoryEngine, image_of};
 use crate::observed::Made;
@@ -40,6 +41,13 @@ impl MemoryEngine {
     pub fn ask_for_volumes(&self, reference: &str, paths: &[&str]) {
         if let Some(image) = self.world().images.get_mut(reference) {
             image.brings.0.insert("volumes".to_owned(), json!(paths));
+        }
+    }
+
+    /// Lets an image have got its name at a moment.
+    pub fn tag_at(&self, reference: &str, moment: OffsetDateTime) {
+        if let Some(image) = self.world().images.get_mut(reference) {
+            image.tagged = Some(moment);
         }
     }
 
