@@ -292,6 +292,24 @@ pub struct Mount {
     pub rest: Values,
 }
 
+impl Mount {
+    fn of_bind(&self, key: &str) -> Option<&str> {
+        self.rest.get("bind")?.get(key)?.as_str()
+    }
+
+    /// The label of SELinux that a bound path gets, `z` or `Z`.
+    #[must_use]
+    pub fn selinux(&self) -> Option<&str> {
+        self.of_bind("selinux")
+    }
+
+    /// What happens to mounts inside a bound path, unless it is the usual.
+    #[must_use]
+    pub fn recursion(&self) -> Option<&str> {
+        self.of_bind("recursive").filter(|word| *word != "enabled")
+    }
+}
+
 /// What a mount shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {

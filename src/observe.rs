@@ -206,6 +206,9 @@ fn seen_from_here(
     observed.refused = limits::refused(project, Some(observed.engine.api));
     let folders = deployment.folders.iter().chain(&deployment.files);
     let is_far = machine::is_far(&observed.engine.endpoint);
+    // What cannot be looked at from here may be missing.
+    let is_there = |path: &str| !is_far && folder_state(Path::new(path)) != FolderState::Missing;
+    observed.refused.extend(limits::unmade(project, is_there));
     let state = |path: &Path| match is_far {
         true => FolderState::Elsewhere,
         false => folder_state(path),

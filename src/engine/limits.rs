@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::compose::{Place, Project, canonical};
+use crate::compose::{Mount, MountSource, Place, Project, canonical};
 use crate::observed::Refused;
 
 const LIMITS_TOML: &str = include_str!("../../lib/limits.toml");
@@ -86,6 +86,7 @@ pub fn refused(project: &Project, api: Option<(u32, u32)>) -> Vec<Refused> {
         }
     }
     read_only(project, &mut found);
+    labelled_binds(project, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
@@ -108,6 +109,59 @@ fn read_only(project: &Project, found: &mut Vec<Refused>) {
             }
         }
     }
+}
+
+/// An engine has labels of SELinux in one form of a bind only, and that has neither recursion nor
+/// colons in paths.
+fn labelled_binds(project: &Project, found: &mut Vec<Refused>) {
+    for (path, mount, source) in binds(project) {
+        if mount.selinux().is_none() {
+            continue;
+        }
+        let because = if mount.recursion().is_some() {
+            "an engine has no bind with both `selinux` and `recursive`"
+        } else if source.contains(':') || mount.target.contains(':') {
+            "an engine has no bind with both `selinux` and a colon in a path"
+        } else {
+            continue;
+        };
+        let fix =
+            "leave `selinux` out, and label the path yourself with `chcon -Rt container_file_t`";
+        let path = format!("{path}.bind.selinux");
+        found.push(refusal(project, path, because.to_owned(), fix.to_owned()));
+    }
+}
+
+/// Binds of which a missing path would be made by the engine, although the definition says no: those with
+/// a label of SELinux. `is_there` tells whether a path exists.
+#[must_use]
+pub fn unmade(project: &Project, is_there: impl Fn(&str) -> bool) -> Vec<Refused> {
+    let mut found = Vec::new();
+    for (path, mount, source) in binds(project) {
+        let MountSource::Bind { create: false, .. } = mount.source else {
+            continue;
+        };
+        if mount.selinux().is_some() && !is_there(source) {
+            let because = format!("`{source}` is not there, and `create_host_path` is not on");
+            let fix = "make it there, or write `create_host_path: true`";
+            let path = format!("{path}.source");
+            found.push(refusal(project, path, because, fix.to_owned()));
+        }
+    }
+    found
+}
+
+/// The mounts of paths, each with the path of its definition and of its source.
+fn binds(project: &Project) -> impl Iterator<Item = (String, &Mount, &str)> {
+    project.services.iter().flat_map(|(name, service)| {
+        let mounts = service.volumes.iter().enumerate();
+        mounts.filter_map(move |(at, mount)| match &mount.source {
+            MountSource::Bind { path, .. } => {
+                Some((format!("services.{name}.volumes[{at}]"), mount, &**path))
+            }
+            _ => None,
+        })
+    })
 }
 
 fn refusal(project: &Project, path: String, because: String, fix: String) -> Refused {
@@ -233,6 +287,32 @@ volumes: {v: }
             .map(|found| found.path)
             .collect();
         assert_eq!(ignored, ["services.a.attach", "services.a.deploy.mode"]);
+    }
+
+    #[test]
+    fn a_label_is_refused_where_the_engine_has_none() {
+        let text = r#"
+services:
+  a:
+    image: i
+    volumes:
+      - {type: bind, source: /a, target: /a, bind: {selinux: Z, recursive: disabled}}
+      - {type: bind, source: /b, target: /b, bind: {selinux: Z, recursive: enabled}}
+      - {type: bind, source: "/c:c", target: /c, bind: {selinux: z}}
+      - {type: bind, source: /d, target: /d, bind: {recursive: disabled}}
+      - {type: bind, source: /e, target: /e, bind: {selinux: z, create_host_path: true}}
+"#;
+        let project = load::project(text, "p").unwrap();
+        let paths = |found: Vec<Refused>| -> Vec<String> {
+            found.into_iter().map(|found| found.path).collect()
+        };
+        let label = |at: usize| format!("services.a.volumes[{at}].bind.selinux");
+        assert_eq!(paths(refused(&project, None)), [label(0), label(2)]);
+        let source = |at: usize| format!("services.a.volumes[{at}].source");
+        assert_eq!(
+            paths(unmade(&project, |path| path == "/a")),
+            [source(1), source(2)]
+        );
     }
 
     #[test]

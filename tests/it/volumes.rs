@@ -130,3 +130,26 @@ async fn an_image_that_is_not_there_makes_no_difference_of_its_volumes() {
     let plan = plan::up(&deployment, &observed, &UpRequest::default());
     assert_eq!(inherited(&plan), None);
 }
+
+#[tokio::test]
+async fn a_labelled_path_that_is_missing_is_refused_unless_the_engine_may_make_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shared");
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let refused = async |create, bind| {
+        let mut deployment = deployment(folder.path(), "");
+        let redis = deployment.project.services.get_mut("redis").unwrap();
+        let path = path.display().to_string();
+        let mut mount = mount("/shared", MountSource::Bind { path, create });
+        mount.rest.insert("bind".to_owned(), bind);
+        redis.volumes.push(mount);
+        let observed = observe::everything(&engine, &deployment).await.unwrap();
+        observed.refused.len()
+    };
+    assert_eq!(refused(false, json!({ "selinux": "Z" })).await, 1);
+    assert_eq!(refused(true, json!({ "selinux": "Z" })).await, 0);
+    // The engine itself refuses this one.
+    assert_eq!(refused(false, json!({})).await, 0);
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(refused(false, json!({ "selinux": "Z" })).await, 0);
+}

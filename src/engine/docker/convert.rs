@@ -454,13 +454,14 @@ fn host_config(request: &ContainerRequest<'_>) -> HostConfig {
     }
 }
 
-/// The short form, which makes a missing path of the host as `create_host_path` asks for; `None`
-/// when the mount says what the short form cannot.
+/// The short form, which makes a missing path of the host as `create_host_path` asks for, and which
+/// alone has labels of SELinux; `None` when the mount says what the short form cannot.
 fn short_bind(mount: &compose::Mount) -> Option<String> {
-    let MountSource::Bind { path, create: true } = &mount.source else {
+    let MountSource::Bind { path, create } = &mount.source else {
         return None;
     };
-    if path.contains(':') || mount.target.contains(':') {
+    let is_short = (*create || mount.selinux().is_some()) && mount.recursion().is_none();
+    if !is_short || path.contains(':') || mount.target.contains(':') {
         return None;
     }
     let bind = Reader(&mount.rest).inner("bind");
@@ -493,6 +494,31 @@ mod tests {
             "NetworkSettings": { "Networks": { "p_default": endpoint } },
         });
         container(serde_json::from_value(answer).unwrap())
+    }
+
+    #[test]
+    fn no_option_of_a_bind_is_dropped() {
+        let form = |bind: &str| {
+            let text = format!(
+                "services: {{a: {{image: i, volumes: [{{type: bind, source: /a, target: /b, bind: {{{bind}}}}}]}}}}"
+            );
+            let project = compose::load::project(&text, "p").unwrap();
+            short_bind(&project.services["a"].volumes[0])
+        };
+        for (bind, expected) in [
+            ("create_host_path: true", Some("/a:/b:rw")),
+            ("create_host_path: false", None),
+            ("selinux: Z, create_host_path: false", Some("/a:/b:rw,Z")),
+            ("selinux: z, create_host_path: true", Some("/a:/b:rw,z")),
+            (
+                "create_host_path: true, recursive: enabled",
+                Some("/a:/b:rw"),
+            ),
+            ("create_host_path: true, recursive: disabled", None),
+            ("create_host_path: true, recursive: readonly", None),
+        ] {
+            assert_eq!(form(bind).as_deref(), expected, "{bind}");
+        }
     }
 
     #[test]
