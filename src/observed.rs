@@ -426,7 +426,7 @@ pub enum FolderState {
 }
 
 /// A host port that somebody else holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenPort {
     /// The service that needs it.
     pub service: String,
@@ -434,6 +434,8 @@ pub struct TakenPort {
     pub host_ip: String,
     /// Port on the host.
     pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
     /// Who holds it, in words for a person: "container `x`", "process `nginx` (pid 812)".
     pub holder: String,
     /// Whether that is a container of the project whose service is not configured any more.

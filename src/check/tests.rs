@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::compose::Volume;
+use crate::compose::{Place, Port};
 pub(super) use crate::deployment::testing::deployment;
 use crate::labels;
 use crate::observed;
@@ -478,13 +479,69 @@ fn ports() {
             host_ip: "127.0.0.1".to_owned(),
             port: 80,
             holder: "process `nginx` (pid 1)".to_owned(),
-            by_orphan: false,
+            ..TakenPort::default()
         });
     });
     let finding = made.fails("PORT_TAKEN");
     assert!(finding.measured.contains("process `nginx` (pid 1)"));
     assert!(finding.fix.contains("OVERLEAF_PORT"));
     Made::new("").passes("PORT_TAKEN");
+}
+
+#[test]
+fn a_port_of_an_added_service_is_named_by_its_place() {
+    let mut made = Made::with("", |made| {
+        let project = &mut made.deployment.project;
+        for (name, line) in [("dns", 4), ("other", 7)] {
+            let mut service = project.services["redis"].clone();
+            service.ports = vec![Port {
+                host_ip: None,
+                target: 53,
+                published: Some("53".to_owned()),
+                protocol: "udp".to_owned(),
+                mode: String::new(),
+                rest: crate::compose::Values::new(),
+            }];
+            project.services.insert(name.to_owned(), service);
+            let place = Place {
+                file: made
+                    .deployment
+                    .root
+                    .join("config/docker-compose.override.yml"),
+                line,
+                column: 14,
+            };
+            let path = format!("services.{name}.ports[0]");
+            project.places.insert(path, place);
+        }
+        made.observed.taken_ports.push(TakenPort {
+            service: "dns".to_owned(),
+            port: 53,
+            protocol: "udp".to_owned(),
+            holder: "process `dnsmasq` (pid 1)".to_owned(),
+            ..TakenPort::default()
+        });
+    });
+    let finding = made.fails("PORT_TAKEN");
+    assert_eq!(finding.measured, "port 53/udp: process `dnsmasq` (pid 1)");
+    let place = "`services.dns.ports` (config/docker-compose.override.yml:4)";
+    assert_eq!(
+        finding.fix,
+        format!("stop that, or set {place} to a free port")
+    );
+    let finding = made.fails("PORT_TWICE");
+    let other = "`services.other.ports` (config/docker-compose.override.yml:7)";
+    assert_eq!(
+        finding.fix,
+        format!("change {place}, {other}, or one of the addresses")
+    );
+    // The places of files that the program itself makes are not told.
+    made.deployment.project.places.clear();
+    let finding = made.fails("PORT_TAKEN");
+    assert_eq!(
+        finding.fix,
+        "stop that, or set `services.dns.ports` to a free port"
+    );
 }
 
 #[test]
@@ -497,6 +554,7 @@ fn ports_and_images_count_for_the_services_that_an_up_is_about() {
                 port: 80,
                 holder: "container `old`".to_owned(),
                 by_orphan,
+                ..TakenPort::default()
             });
         }
         for image in made.observed.images.values_mut().flatten() {

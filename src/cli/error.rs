@@ -333,7 +333,7 @@ impl From<EngineError> for CommandError {
             EngineError::PortTaken { message: words, .. } => {
                 Self::new("PORT_TAKEN", exit::CHECK, message)
                     .because(words)
-                    .fix("free the port, or set OVERLEAF_PORT in config/overleaf.rc to another one")
+                    .fix("free the port, or publish another one: OVERLEAF_PORT in config/overleaf.rc, or `ports` of the service in docker-compose.override.yml")
             }
             EngineError::HalfStarted { container, message: words } => {
                 Self::new("HALF_STARTED", exit::FAILED, message)

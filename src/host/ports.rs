@@ -1,4 +1,4 @@
-//! Whether a TCP port of this machine is free, and which process holds it.
+//! Whether a port of this machine is free, and which process holds it.
 #![expect(
     clippy::disallowed_methods,
     reason = "part of the door to processes and sockets"
@@ -6,15 +6,19 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use tokio::net::TcpSocket;
 
+/// The kernel's tables of sockets.
+const TCP: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+const UDP: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
+
 /// State of a listening socket in `/proc/net/tcp` (TCP_LISTEN in the kernel's headers).
 const LISTENING: &str = "0A";
 
-/// Whether nobody listens there. An address that this machine does not have counts as free: the
+/// Whether nobody listens there on TCP. An address that this machine does not have counts as free: the
 /// engine says that better.
 #[must_use]
 pub fn is_free(address: Option<IpAddr>, port: u16) -> bool {
@@ -44,15 +48,34 @@ pub fn first_free(address: Option<IpAddr>, wanted: u16, fallback: u16) -> Option
         .find(|port| is_free(address, *port))
 }
 
-/// The process that listens on the port, in words for a person; `None` when it cannot be seen,
+/// Whether nobody has that UDP port. Who has a port gets what is sent to it, even for a moment: only
+/// where somebody is on the port of whatever address, it is asked whether the address is another one.
+#[must_use]
+pub fn is_udp_free(address: Option<IpAddr>, port: u16) -> bool {
+    if sockets(UDP, port, None).is_empty() {
+        return true;
+    }
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    match UdpSocket::bind(SocketAddr::new(address, port)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrInUse,
+    }
+}
+
+/// The process that listens on the TCP port, in words for a person; `None` when it cannot be seen,
 /// which needs root for the processes of others.
 #[must_use]
 pub fn holder(port: u16) -> Option<String> {
-    let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_sockets(&table, port))
-        .collect();
+    process_of(&sockets(TCP, port, Some(LISTENING)))
+}
+
+/// As [`holder`], of a UDP port.
+#[must_use]
+pub fn udp_holder(port: u16) -> Option<String> {
+    process_of(&sockets(UDP, port, None))
+}
+
+fn process_of(sockets: &[String]) -> Option<String> {
     if sockets.is_empty() {
         return None;
     }
@@ -60,7 +83,7 @@ pub fn holder(port: u16) -> Option<String> {
         let Ok(process) = entry.file_name().to_string_lossy().parse::<u32>() else {
             continue;
         };
-        if holds(&entry.path(), &sockets) {
+        if holds(&entry.path(), sockets) {
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             return Some(format!("process `{}` (pid {process})", name.trim()));
         }
@@ -68,15 +91,25 @@ pub fn holder(port: u16) -> Option<String> {
     None
 }
 
-/// Inodes of the sockets that listen on the port, from a table of `/proc/net`.
-fn listening_sockets(table: &str, port: u16) -> Vec<String> {
+/// The sockets on the port of this machine, in this state or any, from tables of `/proc/net`.
+fn sockets(tables: [&str; 2], port: u16, state: Option<&str>) -> Vec<String> {
+    let tables = tables.iter();
+    let tables = tables.filter_map(|table| fs::read_to_string(table).ok());
+    tables
+        .flat_map(|table| sockets_in(&table, port, state))
+        .collect()
+}
+
+/// Inodes of the sockets on the port, from one table.
+fn sockets_in(table: &str, port: u16, state: Option<&str>) -> Vec<String> {
     let wanted = format!(":{port:04X}");
     table
         .lines()
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let listens = fields.get(3) == Some(&LISTENING) && fields.get(1)?.ends_with(&wanted);
-            listens.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
+            let is_in_state = state.is_none() || fields.get(3).copied() == state;
+            let is_it = is_in_state && fields.get(1)?.ends_with(&wanted);
+            is_it.then(|| fields.get(9).map(|inode| format!("socket:[{inode}]")))?
         })
         .collect()
 }
@@ -132,5 +165,23 @@ mod tests {
         assert_ne!(first_free(loopback, port, 20_000), Some(port));
         drop(listener);
         assert!(is_free(loopback, port));
+    }
+
+    #[test]
+    fn a_held_udp_port_is_found_with_its_holder() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let loopback = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert!(!is_udp_free(loopback, port));
+        assert!(!is_udp_free(None, port));
+        let other = Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)));
+        assert!(is_udp_free(other, port));
+        let holder = udp_holder(port).unwrap();
+        assert!(
+            holder.ends_with(&format!("(pid {})", std::process::id())),
+            "{holder}"
+        );
+        drop(socket);
+        assert!(is_udp_free(loopback, port));
     }
 }

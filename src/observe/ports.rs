@@ -7,34 +7,37 @@ use crate::compose::Project;
 use crate::engine::PortHolder;
 use crate::host;
 use crate::observed::Container;
+use crate::observed::PublishedPort;
 use crate::observed::TakenPort;
 
-/// A port of the host that a service is to publish: the service, the address, the port.
-pub(super) type WantedPort = (String, String, u16);
+/// A port of the host that a service is to publish: the service, the address, the port, the protocol.
+pub(super) type WantedPort = (String, String, u16, String);
 
-/// TCP ports that services need which do not run yet.
+/// TCP and UDP ports that services need which do not run yet.
 pub(super) fn wanted_ports(project: &Project, ours: &[Container]) -> Vec<WantedPort> {
     let mut wanted = Vec::new();
     for (service, definition) in &project.services {
         let container = ours.iter().find(|container| container.service == *service);
-        let held: Vec<u16> = container
-            .filter(|container| container.state.is_running())
-            .map(|container| container.ports.iter().map(|port| port.host_port).collect())
-            .unwrap_or_default();
+        let running = container.filter(|container| container.state.is_running());
+        let held = running.map(|container| container.ports.as_slice());
+        let held = held.unwrap_or_default();
         for port in definition
             .ports
             .iter()
-            .filter(|port| port.protocol == "tcp")
+            .filter(|port| matches!(&*port.protocol, "tcp" | "udp"))
         {
             let Some(number) = port.published.as_ref().and_then(|text| text.parse().ok()) else {
                 // A range or a free port: the engine picks one that is free.
                 continue;
             };
-            if !held.contains(&number) {
+            let is_it =
+                |held: &PublishedPort| held.host_port == number && held.protocol == port.protocol;
+            if !held.iter().any(is_it) {
                 wanted.push((
                     service.clone(),
                     port.host_ip.clone().unwrap_or_default(),
                     number,
+                    port.protocol.clone(),
                 ));
             }
         }
@@ -51,8 +54,8 @@ pub(super) fn taken_ports(
     is_here: bool,
 ) -> Vec<TakenPort> {
     let mut taken = Vec::new();
-    for (service, host_ip, port) in wanted {
-        let found = match container_holder(holders, &host_ip, port) {
+    for (service, host_ip, port, protocol) in wanted {
+        let found = match container_holder(holders, &host_ip, port, &protocol) {
             Some(held) => {
                 let found = ours.iter().find(|found| found.name == held.container);
                 // A container of a service of the project makes way within the plan.
@@ -64,13 +67,14 @@ pub(super) fn taken_ports(
             }
             // The sockets of this machine tell nothing about those of another.
             None if !is_here => None,
-            None => process_holder(&host_ip, port).map(|holder| (holder, false)),
+            None => process_holder(&host_ip, port, &protocol).map(|holder| (holder, false)),
         };
         if let Some((holder, by_orphan)) = found {
             taken.push(TakenPort {
                 service,
                 host_ip,
                 port,
+                protocol,
                 holder,
                 by_orphan,
             });
@@ -79,26 +83,37 @@ pub(super) fn taken_ports(
     taken
 }
 
-/// The container that publishes a TCP port of an address.
+/// The container that publishes a port of an address.
 fn container_holder<'a>(
     holders: &'a [PortHolder],
     host_ip: &str,
     port: u16,
+    protocol: &str,
 ) -> Option<&'a PortHolder> {
     holders.iter().find(|held| {
         held.port == port
-            && held.protocol == "tcp"
+            && held.protocol == protocol
             && compose::addresses_overlap(host_ip, &held.host_ip)
     })
 }
 
-/// The process of this machine that listens on a TCP port, in words; `None` when it is free.
-fn process_holder(host_ip: &str, port: u16) -> Option<String> {
+/// The process of this machine that listens on a port, in words; `None` when it is free.
+fn process_holder(host_ip: &str, port: u16, protocol: &str) -> Option<String> {
     let address: Option<IpAddr> = host_ip.parse().ok();
-    if host::ports::is_free(address, port) {
+    let (is_free, process) = match protocol {
+        "udp" => (
+            host::ports::is_udp_free(address, port),
+            host::ports::udp_holder as fn(u16) -> Option<String>,
+        ),
+        _ => (
+            host::ports::is_free(address, port),
+            host::ports::holder as fn(u16) -> Option<String>,
+        ),
+    };
+    if is_free {
         return None;
     }
-    let process = host::ports::holder(port);
+    let process = process(port);
     Some(process.unwrap_or_else(|| "a process of another user".to_owned()))
 }
 
@@ -144,6 +159,24 @@ mod tests {
         };
         assert!(taken.by_orphan);
         assert_eq!(taken.holder, "container `p-old-1`");
+    }
+
+    #[test]
+    fn a_process_that_holds_an_udp_port_is_named() {
+        let holder = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let text = format!(
+            "services: {{a: {{image: i, ports: ['127.0.0.1:{port}:53/udp', '127.0.0.1:{port}:53/sctp']}}}}"
+        );
+        let project = load::project(&text, "p").unwrap();
+        let wanted = wanted_ports(&project, &[]);
+        let taken = taken_ports(&project, &[], wanted, &[], true);
+        let [taken] = taken.as_slice() else {
+            panic!("{taken:?}")
+        };
+        assert_eq!((taken.port, &*taken.protocol), (port, "udp"));
+        let process = format!("(pid {})", std::process::id());
+        assert!(taken.holder.ends_with(&process), "{taken:?}");
     }
 
     #[tokio::test]
