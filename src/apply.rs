@@ -155,7 +155,10 @@ impl<E: Engine> Work<'_, E> {
                 let archive = bundled::archive(self.program, images)?;
                 self.until_asked(self.engine.load(archive)).await
             }
-            Action::PullImage { reference } => {
+            Action::PullImage {
+                reference,
+                platform,
+            } => {
                 let progress = |done, total| {
                     (self.reporter)(Event::Transfer {
                         number,
@@ -164,8 +167,8 @@ impl<E: Engine> Work<'_, E> {
                         total,
                     });
                 };
-                self.until_asked(self.engine.pull(reference, &progress))
-                    .await
+                let pulled = self.engine.pull(reference, platform.as_deref(), &progress);
+                self.until_asked(pulled).await
             }
             Action::BuildImage { service, reference } => {
                 derive::image(self, service, reference).await

@@ -232,6 +232,13 @@ pub struct Port {
 }
 
 impl Service {
+    /// The platform it runs on, such as `linux/arm64`; `None` for that of the engine.
+    #[must_use]
+    pub fn platform(&self) -> Option<&str> {
+        let platform = self.rest.get("platform")?.as_str()?;
+        Some(platform).filter(|platform| !platform.is_empty())
+    }
+
     /// The mount at a path in the container, given without a final slash.
     #[must_use]
     pub fn mount_at(&self, path: &str) -> Option<&Mount> {

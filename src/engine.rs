@@ -317,10 +317,18 @@ pub trait Engine: Sync {
         reference: &str,
     ) -> impl Future<Output = Result<Option<Image>, EngineError>> + Send;
 
-    /// Pulls an image from its registry.
+    /// Whether the engine keeps an image for this platform under a name, beside the one that it shows.
+    fn keeps_platform(
+        &self,
+        reference: &str,
+        platform: &str,
+    ) -> impl Future<Output = Result<bool, EngineError>> + Send;
+
+    /// Pulls an image from its registry, for a platform or for that of the engine.
     fn pull(
         &self,
         reference: &str,
+        platform: Option<&str>,
         progress: Transferred<'_>,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 

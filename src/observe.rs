@@ -36,6 +36,7 @@ use crate::observed::Made;
 use crate::observed::Observed;
 use crate::observed::Readiness;
 use crate::observed::Volume;
+use crate::observed::architecture_of;
 use crate::probe;
 use ports::{WantedPort, taken_ports, wanted_ports};
 
@@ -132,6 +133,7 @@ async fn snapshot<T>(
     let ((mut observed, beside), images, volumes) =
         futures_util::try_join!(first, images, volumes(engine, project))?;
     observed.images = images;
+    other_platforms(engine, project, &mut observed.images).await?;
     observed.moment = Some(host::now());
     observed.volumes = volumes;
     Ok((observed, beside))
@@ -218,6 +220,26 @@ fn seen_from_here(
         .collect();
     let is_here = machine::elsewhere(&observed.engine).is_none();
     observed.taken_ports = taken_ports(project, &observed.containers, ports, holders, is_here);
+}
+
+/// An engine that keeps an image for several platforms shows the one of its own: where a service asks
+/// for another one, that counts if it is there.
+async fn other_platforms(
+    engine: &impl Engine,
+    project: &Project,
+    images: &mut BTreeMap<String, Option<Image>>,
+) -> Result<(), EngineError> {
+    for service in project.services.values() {
+        let (Some(platform), Some(Some(image))) =
+            (service.platform(), images.get_mut(&service.image))
+        else {
+            continue;
+        };
+        if !image.fits(Some(platform)) && engine.keeps_platform(&service.image, platform).await? {
+            image.architecture = architecture_of(platform).unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 /// The images that references mean; `None` where the engine has none.

@@ -407,6 +407,43 @@ pub struct Image {
     pub brings: Made,
 }
 
+/// Words for one architecture that Go has another word for.
+const ARCHITECTURES: [(&str, &str); 6] = [
+    ("x86_64", "amd64"),
+    ("x86-64", "amd64"),
+    ("aarch64", "arm64"),
+    ("armhf", "arm"),
+    ("armel", "arm"),
+    ("i386", "386"),
+];
+
+/// Operating systems that can stand alone as a platform.
+const SYSTEMS: [&str; 3] = ["linux", "windows", "freebsd"];
+
+/// The architecture of a platform such as `linux/arm64/v8`, in Go's words; `None` where it names none.
+#[must_use]
+pub fn architecture_of(platform: &str) -> Option<String> {
+    let platform = platform.to_lowercase();
+    let mut parts = platform.split('/');
+    let first = parts.next().unwrap_or_default();
+    let word = match parts.next() {
+        Some(second) => second,
+        None if SYSTEMS.contains(&first) => return None,
+        None => first,
+    };
+    let known = ARCHITECTURES.iter().find(|(other, _)| *other == word);
+    Some(known.map_or(word, |(_, ours)| ours).to_owned())
+}
+
+impl Image {
+    /// Whether it is for a platform; one that does not tell is for any.
+    #[must_use]
+    pub fn fits(&self, platform: Option<&str>) -> bool {
+        let wanted = platform.and_then(architecture_of);
+        self.architecture.is_empty() || wanted.is_none_or(|wanted| wanted == self.architecture)
+    }
+}
+
 /// What stands at the path of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FolderState {
@@ -459,4 +496,29 @@ pub enum Readiness {
         /// What differs, and what to do.
         because: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_is_compared_by_its_architecture() {
+        let image = |architecture: &str| Image {
+            architecture: architecture.to_owned(),
+            ..Image::default()
+        };
+        for (platform, expected) in [
+            (None, true),
+            (Some("linux/arm64/v8"), true),
+            (Some("linux/aarch64"), true),
+            (Some("arm64"), true),
+            (Some("linux"), true),
+            (Some("linux/amd64"), false),
+            (Some("linux/x86_64"), false),
+        ] {
+            assert_eq!(image("arm64").fits(platform), expected, "{platform:?}");
+            assert!(image("").fits(platform), "{platform:?}");
+        }
+    }
 }

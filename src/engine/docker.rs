@@ -12,6 +12,7 @@ mod ground;
 mod host;
 mod inside;
 mod normal;
+mod pull;
 mod stock;
 
 use std::any::Any;
@@ -24,12 +25,12 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
-    InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, InspectContainerOptions,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
 };
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
 
 use super::{
@@ -39,6 +40,7 @@ use super::{
 use crate::labels;
 use crate::observed::{Container, EngineFacts, Image, Made, Network, Volume};
 use failure::failure;
+use pull::MANIFESTS;
 
 /// Where an engine listens when nothing else is said.
 pub const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
@@ -306,48 +308,38 @@ impl Engine for DockerEngine {
         }
     }
 
-    async fn pull(&self, reference: &str, progress: Transferred<'_>) -> Result<(), EngineError> {
-        // Without a tag the engine would pull all tags of the repository.
-        let tagged = match crate::image::tag(reference) {
-            Some(_) => reference.to_owned(),
-            None => format!("{reference}:latest"),
-        };
-        let options = CreateImageOptionsBuilder::new().from_image(&tagged).build();
-        let mut stream = Box::pin(
-            self.patient(TRANSFER)
-                .create_image(Some(options), None, None),
-        );
-        let mut layers: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        loop {
-            let silence = if layers.is_empty() {
-                FIRST_SILENCE
-            } else {
-                LATER_SILENCE
-            };
-            let Ok(next) = tokio::time::timeout(silence, stream.next()).await else {
-                let message = format!("no sign of life for {} s", silence.as_secs());
-                let reference = reference.to_owned();
-                return Err(EngineError::RegistryUnreachable { reference, message });
-            };
-            let Some(item) = next else { return Ok(()) };
-            let info = item.map_err(|error| failure::of_pull(&self.endpoint, reference, error))?;
-            if let Some(message) = info.error_detail.and_then(|detail| detail.message) {
-                return Err(failure::of_pull_message(reference, message));
-            }
-            let detail = info
-                .progress_detail
-                .map(|detail| (detail.current, detail.total));
-            // The same layer is counted once more while it is unpacked.
-            let downloads = info.status.as_deref() == Some("Downloading");
-            if let (true, Some(id), Some((Some(current), Some(total)))) =
-                (downloads, info.id, detail)
-            {
-                let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
-                layers.insert(id, (bytes(current), bytes(total)));
-                let done = layers.values().map(|(done, _)| done).sum();
-                progress(done, Some(layers.values().map(|(_, total)| total).sum()));
-            }
+    async fn keeps_platform(&self, reference: &str, platform: &str) -> Result<bool, EngineError> {
+        if self.greeting.api < MANIFESTS {
+            return Ok(false);
         }
+        self.has_manifest(reference, platform).await
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        progress: Transferred<'_>,
+    ) -> Result<(), EngineError> {
+        self.pull_tagged(reference, platform, progress).await?;
+        let Some(platform) = platform else {
+            return Ok(());
+        };
+        // A registry that has it for one platform only gives that one.
+        let image = self.image(reference).await?;
+        let Some(image) = image.filter(|image| !image.fits(Some(platform))) else {
+            return Ok(());
+        };
+        if self.keeps_platform(reference, platform).await? {
+            return Ok(());
+        }
+        Err(EngineError::ImageUnavailable {
+            reference: reference.to_owned(),
+            message: format!(
+                "its registry has it for {}, and not for {platform}",
+                image.architecture
+            ),
+        })
     }
 
     async fn is_in_registry(&self, reference: &str) -> bool {

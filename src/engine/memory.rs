@@ -23,7 +23,7 @@ use crate::compose::MountSource;
 use crate::labels;
 use crate::observed::{
     Container, ContainerState, EngineFacts, Environment, Health, Image, Network, PublishedPort,
-    Volume,
+    Volume, architecture_of,
 };
 use events::Events;
 
@@ -181,7 +181,16 @@ impl Engine for MemoryEngine {
         Ok(self.world().images.get(reference).cloned())
     }
 
-    async fn pull(&self, reference: &str, progress: Transferred<'_>) -> Result<(), EngineError> {
+    async fn keeps_platform(&self, _: &str, _: &str) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    async fn pull(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        progress: Transferred<'_>,
+    ) -> Result<(), EngineError> {
         let mut world = self.change(format!("pull {reference}"))?;
         if !world.registry.contains(reference) {
             let message = "manifest unknown".to_owned();
@@ -190,9 +199,14 @@ impl Engine for MemoryEngine {
                 message,
             });
         }
-        world
-            .images
-            .insert(reference.to_owned(), image_of(reference));
+        let mut image = image_of(reference);
+        if let Some(architecture) = platform.and_then(architecture_of) {
+            if architecture != image.architecture {
+                image.id.push_str(&format!("-{architecture}"));
+            }
+            image.architecture = architecture;
+        }
+        world.images.insert(reference.to_owned(), image);
         progress(1, Some(1));
         Ok(())
     }

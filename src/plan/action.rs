@@ -27,6 +27,8 @@ pub enum Action {
     PullImage {
         /// Image reference.
         reference: String,
+        /// The platform it is for; `None` for that of the engine.
+        platform: Option<String>,
     },
     /// Makes the image with TeX Live packages.
     BuildImage {
@@ -167,7 +169,7 @@ impl Action {
                     .collect();
                 ("image", references.join(" "))
             }
-            Self::PullImage { reference } | Self::BuildImage { reference, .. } => {
+            Self::PullImage { reference, .. } | Self::BuildImage { reference, .. } => {
                 ("image", reference.clone())
             }
             Self::CreateNetwork { name, .. } | Self::RemoveNetwork { name, .. } => {
@@ -235,7 +237,16 @@ impl fmt::Display for Action {
                     services.join(", ")
                 )
             }
-            Self::PullImage { reference } => write!(f, "pull image `{reference}`"),
+            Self::PullImage {
+                reference,
+                platform,
+            } => {
+                write!(f, "pull image `{reference}`")?;
+                match platform {
+                    Some(platform) => write!(f, " for {platform}"),
+                    None => Ok(()),
+                }
+            }
             Self::BuildImage { reference, .. } => write!(f, "build image `{reference}`"),
             Self::CreateNetwork { name, .. } => write!(f, "create network `{name}`"),
             Self::CreateVolume { name, .. } => write!(f, "create volume `{name}`"),

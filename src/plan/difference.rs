@@ -239,7 +239,19 @@ impl Comparison<'_> {
                 });
                 false
             }
-            Some(_) => true,
+            Some(image) => {
+                let platform = self.desired.platform();
+                let is_bundled = self.deployment.bundled_images.contains_key(self.service);
+                if !image.fits(platform) && !is_bundled {
+                    found.push(Difference {
+                        field: "platform".to_owned(),
+                        from: Some(image.architecture.clone()),
+                        to: platform.map(ToOwned::to_owned),
+                        place: self.at("platform"),
+                    });
+                }
+                true
+            }
             None => false,
         }
     }

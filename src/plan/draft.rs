@@ -57,6 +57,7 @@ mod tests {
     fn pull(reference: &str) -> Action {
         Action::PullImage {
             reference: reference.to_owned(),
+            platform: None,
         }
     }
 

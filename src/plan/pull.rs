@@ -10,6 +10,7 @@ use super::{Plan, UpRequest};
 use crate::compose::Service;
 use crate::compose::SpecDuration;
 use crate::deployment::Deployment;
+use crate::observed::Image;
 use crate::observed::Observed;
 
 /// What the command line says about pulling.
@@ -78,6 +79,15 @@ fn is_missing(observed: &Observed, reference: &str) -> bool {
     matches!(observed.images.get(reference), Some(None))
 }
 
+/// Whether an image is not here for the platform of a service.
+fn lacks(observed: &Observed, service: &Service, reference: &str) -> bool {
+    let image = observed.images.get(reference);
+    image.is_some_and(|image| {
+        let fits = |image: &Image| image.fits(service.platform());
+        !image.as_ref().is_some_and(fits)
+    })
+}
+
 /// Pulls of images that are here and shall be looked for anew. They come before the plan of an `up`
 /// is made: only then it is known whether a newer image is there.
 #[must_use]
@@ -100,14 +110,19 @@ fn draft_refresh(
         let is_wanted = services.contains(name.as_str())
             && wish(service, image, observed, request.pull) == PullWish::Always
             && !is_bundled(deployment, image)
-            && !is_missing(observed, &service.image);
-        if is_wanted && seen.insert(image) {
+            && !lacks(observed, service, &service.image);
+        let platform = service.platform().map(ToOwned::to_owned);
+        if is_wanted && seen.insert((image, platform.clone())) {
             let reference = image.to_owned();
             let cause = match request.pull {
                 PullWish::Always => "--pull always asks for it".to_owned(),
                 _ => format!("the pull policy of `{name}` is {}", policy(service)),
             };
-            let pulled = draft.push(Action::PullImage { reference }, cause, []);
+            let action = Action::PullImage {
+                reference,
+                platform,
+            };
+            let pulled = draft.push(action, cause, []);
             if image != service.image {
                 let action = Action::BuildImage {
                     service: name.clone(),
@@ -137,8 +152,8 @@ pub fn refused(
         services.contains(name.as_str())
             && wish(service, image, observed, request.pull) == PullWish::Never
             && !is_bundled(deployment, image)
-            && is_missing(observed, &service.image)
-            && is_missing(observed, image)
+            && lacks(observed, service, &service.image)
+            && lacks(observed, service, image)
     });
     refused
         .map(|(name, service)| {
@@ -185,13 +200,20 @@ pub(super) fn missing(
     for (name, service) in &deployment.project.services {
         let image = source(deployment, &service.image);
         let is_wanted = services.contains(name.as_str())
-            && is_missing(observed, &service.image)
-            && is_missing(observed, image)
+            && lacks(observed, service, &service.image)
+            && lacks(observed, service, image)
             && !is_bundled(deployment, image);
-        if is_wanted && seen.insert(image) {
-            let reference = image.to_owned();
-            let action = Action::PullImage { reference };
-            let at = draft.push(action, "the engine does not have it", []);
+        let platform = service.platform().map(ToOwned::to_owned);
+        if is_wanted && seen.insert((image, platform.clone())) {
+            let cause = match observed.images.get(image) {
+                Some(Some(other)) => format!("the engine has it for {}", other.architecture),
+                _ => "the engine does not have it".to_owned(),
+            };
+            let action = Action::PullImage {
+                reference: image.to_owned(),
+                platform,
+            };
+            let at = draft.push(action, cause, []);
             steps.push((image.to_owned(), at));
         }
     }
@@ -225,8 +247,9 @@ fn build(
     brought: &[(String, usize)],
 ) -> Option<(String, usize)> {
     let derived = deployment.texlive.as_ref()?;
+    let service = deployment.project.services.get(&derived.service)?;
     let is_wanted = services.contains(derived.service.as_str());
-    if !is_wanted || !is_missing(observed, &derived.reference) {
+    if !is_wanted || !lacks(observed, service, &derived.reference) {
         return None;
     }
     let base = brought.iter().filter(|(image, _)| *image == derived.base);
@@ -268,7 +291,11 @@ pub fn images(
     for (reference, cause) in extra {
         if (anew || is_missing(observed, reference)) && seen.insert(reference) {
             let reference = reference.clone();
-            draft.push(Action::PullImage { reference }, cause.clone(), []);
+            let action = Action::PullImage {
+                reference,
+                platform: None,
+            };
+            draft.push(action, cause.clone(), []);
         }
     }
     draft.finish()

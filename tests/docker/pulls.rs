@@ -192,3 +192,37 @@ fn a_plan_of_a_file_is_kept_as_what_was_typed() {
     assert_eq!(record["result"], "done");
     assert_eq!(instance.planned(), 0);
 }
+
+#[test]
+fn a_platform_that_the_registry_does_not_have_costs_no_running_service() {
+    let Some(small) = Small::new() else {
+        return;
+    };
+    let instance = &small.instance;
+    let bundled = format!("toolkit-bundled/redis:{}", bundled::TAG);
+    instance.run(&["up"]).succeeded();
+    let found = toolkit::engine::Engine::image(&instance.engine, &bundled);
+    let image = instance.runtime.block_on(found).unwrap().unwrap();
+    let other = match &*image.architecture {
+        "arm64" => "linux/amd64",
+        _ => "linux/arm64",
+    };
+    let name = format!("127.0.0.1:{}/{}", registry(&image.id), instance.project);
+    raw::order(
+        "POST",
+        &format!("/images/{bundled}/tag?repo={name}&tag=1"),
+        "",
+    );
+    let _image = Removed(format!("/images/{name}:1?force=true"));
+    small.define("blue", &format!("{name}:1"));
+    instance.run(&["up"]).succeeded();
+    let before = instance.ids();
+    small.define("blue", &format!("{name}:1\n    platform: {other}"));
+    let ran = instance.run(&["up"]).ended_with(1);
+    assert!(
+        ran.stderr.contains(&format!("not for {other}")),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(instance.ids(), before);
+}

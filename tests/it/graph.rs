@@ -341,7 +341,7 @@ async fn pull_policies_decide_which_images_are_pulled() {
         let steps = plan.steps.iter();
         steps
             .filter_map(|step| match &step.action {
-                Action::PullImage { reference } => Some(reference.clone()),
+                Action::PullImage { reference, .. } => Some(reference.clone()),
                 _ => None,
             })
             .collect()
@@ -362,6 +362,37 @@ async fn pull_policies_decide_which_images_are_pulled() {
     assert!(plan.is_ordered());
     let plan = plan::whole(&deployment, &observed, &request(PullWish::Missing));
     assert_eq!(pulled(&plan), ["redis:7.4"]);
+}
+
+#[tokio::test]
+async fn an_image_of_another_platform_is_pulled_and_its_container_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &IMAGES);
+    let mut deployment = deployment(folder.path(), "");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    apply(&engine, &deployment, &plan).await.unwrap();
+    let mut on = |platform: &str| {
+        let redis = deployment.project.services.get_mut("redis").unwrap();
+        redis.rest.insert("platform".to_owned(), json!(platform));
+        deployment.clone()
+    };
+    let same = on("linux/amd64");
+    assert_eq!(plan_now(&engine, &same).await.0, Plan::default());
+    let other = on("linux/arm64/v8");
+    let (plan, observed) = plan_now(&engine, &other).await;
+    let pull = position(&plan, "pull image `redis:7.4` for linux/arm64/v8");
+    assert_eq!(plan.steps[pull].cause, "the engine has it for amd64");
+    let stop = position(&plan, "stop container `redis`");
+    assert!(waits_for(&plan, stop, pull), "{:?}", titles(&plan));
+    assert_eq!(plan.steps[stop].cause, "platform: amd64 → linux/arm64/v8");
+    let request = UpRequest {
+        pull: PullWish::Never,
+        ..UpRequest::default()
+    };
+    let refused = plan::pull::refused(&other, &observed, &request);
+    assert_eq!(refused, [("redis".to_owned(), "redis:7.4".to_owned())]);
+    apply(&engine, &other, &plan).await.unwrap();
+    assert_eq!(plan_now(&engine, &other).await.0, Plan::default());
 }
 
 #[tokio::test]
