@@ -40,8 +40,13 @@ const VARIABLE: &str = "SITE_MAINTENANCE_FILE";
 /// The file that a stop writes beside, to be put back by the next start.
 const KEPT_BY_A_STOP: &str = ".bak.shutdown";
 
-/// What the site answers while it is closed.
+/// What the site answers while it is closed, and while only its editor is.
 const SAYS_CLOSED: &str = "site is closed";
+const SAYS_EDITOR_CLOSED: &str = "editor is closed";
+
+/// Variable that starts the application with a closed editor, and the word that does so.
+const EDITOR: &str = "EDITOR_OPEN";
+const EDITOR_OFF: &str = "false";
 
 /// How often the application looks at the file.
 pub const LOOKS_EVERY: Duration = Duration::from_secs(5);
@@ -92,8 +97,11 @@ pub struct SiteStatus {
     pub wish: Option<Closed>,
     /// What the file says; `None` without a container.
     pub file: Option<FileState>,
-    /// Whether a stop has kept what the file said before, and nothing has put it back.
-    pub is_cut_short: bool,
+    /// What the file said before a stop closed it, where nothing has put that back; read only while the
+    /// file is closed.
+    pub kept: Option<FileState>,
+    /// Whether the container was made with a closed editor.
+    pub is_editor_off: bool,
     /// Whether the container runs.
     pub is_running: bool,
     /// Status and text of the site's own answer, or why there is none; `None` where none was asked for.
@@ -117,11 +125,20 @@ pub enum Verdict {
     LeftClosed,
     /// The wish is not carried out: the container was made by other hands.
     WishLost,
+    /// The site is open, and nobody can open a project in it.
+    EditorClosed,
     /// Nothing answers.
     Down,
 }
 
 impl SiteStatus {
+    /// The same, judged by the file where the site itself says nothing.
+    #[must_use]
+    pub fn or_by_file(mut self) -> Self {
+        self.answer = self.answer.filter(|answer| matches!(answer, Ok((200, _))));
+        self
+    }
+
     /// What it means.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -129,19 +146,23 @@ impl SiteStatus {
             return Verdict::Down;
         }
         let is_closed = self.file == Some(FileState::Closed);
-        let says_closed = match &self.answer {
-            Some(Ok((200, text))) => text.contains(SAYS_CLOSED),
+        let (says_closed, says_editor_closed) = match &self.answer {
+            Some(Ok((200, text))) => {
+                let says = |words| text.contains(words);
+                (says(SAYS_CLOSED), says(SAYS_EDITOR_CLOSED))
+            }
             // A site that is asked and does not answer is no open one, whatever the file says.
             Some(_) => return Verdict::Down,
-            None => is_closed,
+            None => (is_closed, self.is_editor_off),
         };
         match (&self.wish, is_closed) {
             (Some(_), false) => Verdict::WishLost,
             (Some(_), true) if says_closed => Verdict::Closed,
             (Some(_), true) => Verdict::Closing,
             (None, false) if says_closed => Verdict::Opening,
+            (None, false) if says_editor_closed => Verdict::EditorClosed,
             (None, false) => Verdict::Open,
-            (None, true) if self.is_cut_short => Verdict::LeftClosed,
+            (None, true) if self.kept.is_some() => Verdict::LeftClosed,
             (None, true) => Verdict::ClosedByOthers,
         }
     }
@@ -186,6 +207,31 @@ pub fn keep(state: &Path, closed: Option<&Closed>) -> Result<(), SiteError> {
     Ok(())
 }
 
+/// A variable of the application: as its container was made, else as a new one would be.
+fn variable<'a>(
+    deployment: &'a Deployment,
+    container: Option<&'a Container>,
+    name: &str,
+) -> Option<&'a String> {
+    let made = container.and_then(|container| container.environment.0.get(name));
+    let service = deployment.project.services.get(APPLICATION);
+    let configured = service.and_then(|service| service.environment.0.get(name)?.as_ref());
+    made.or(configured)
+}
+
+/// Whether the application starts with a closed editor.
+fn is_editor_off(deployment: &Deployment, container: Option<&Container>) -> bool {
+    variable(deployment, container, EDITOR).is_some_and(|value| value == EDITOR_OFF)
+}
+
+/// What the content of a file says.
+fn said(content: &[u8]) -> FileState {
+    match String::from_utf8_lossy(content).contains(CLOSED) {
+        true => FileState::Closed,
+        false => FileState::Open,
+    }
+}
+
 /// The file in the container that the application looks at.
 ///
 /// # Errors
@@ -194,10 +240,7 @@ pub fn maintenance_file(
     deployment: &Deployment,
     container: Option<&Container>,
 ) -> Result<String, SiteError> {
-    let made = container.and_then(|container| container.environment.0.get(VARIABLE));
-    let service = deployment.project.services.get(APPLICATION);
-    let configured = service.and_then(|service| service.environment.0.get(VARIABLE)?.as_ref());
-    let named = made.or(configured).filter(|path| !path.is_empty());
+    let named = variable(deployment, container, VARIABLE).filter(|path| !path.is_empty());
     let numbers = deployment.version.numbers();
     match named {
         Some(path) => Ok(path.clone()),
@@ -281,7 +324,8 @@ pub async fn look(
     let mut status = SiteStatus {
         wish: wish(state)?,
         file: None,
-        is_cut_short: false,
+        kept: None,
+        is_editor_off: is_editor_off(deployment, container),
         is_running: container.is_some_and(|container| container.state.is_running()),
         answer: None,
     };
@@ -290,14 +334,15 @@ pub async fn look(
     };
     if let Ok(path) = maintenance_file(deployment, Some(container)) {
         let found = engine.file(&container.id, &path).await?;
-        status.file = Some(match found {
-            None => FileState::Missing,
-            Some(bytes) if String::from_utf8_lossy(&bytes).contains(CLOSED) => FileState::Closed,
-            Some(_) => FileState::Open,
-        });
-        if status.file == Some(FileState::Closed) {
+        let state = found.as_deref().map_or(FileState::Missing, said);
+        status.file = Some(state);
+        if state == FileState::Closed {
             let kept = format!("{path}{KEPT_BY_A_STOP}");
-            status.is_cut_short = engine.file(&container.id, &kept).await?.is_some();
+            status.kept = engine
+                .file(&container.id, &kept)
+                .await?
+                .as_deref()
+                .map(said);
         }
     }
     if let Some(deadline) = deadline.filter(|_| status.is_running) {
@@ -358,9 +403,24 @@ mod tests {
     fn wish_file_and_answer_mean_something_together() {
         let says = |text: &str| Some(Ok((200, text.to_owned())));
         let (alive, shut) = (says("web is alive (web)"), says("web site is closed (web)"));
+        let no_editor = says("web editor is closed (web)");
         let file = |state| Some(state);
         for (wishes, file, answer, expected) in [
             (false, file(FileState::Open), alive.clone(), Verdict::Open),
+            (
+                false,
+                file(FileState::Open),
+                no_editor.clone(),
+                Verdict::EditorClosed,
+            ),
+            // A closed site is that first, whatever its editor is.
+            (
+                true,
+                file(FileState::Open),
+                no_editor.clone(),
+                Verdict::WishLost,
+            ),
+            (true, file(FileState::Closed), no_editor, Verdict::Closing),
             (true, file(FileState::Closed), shut.clone(), Verdict::Closed),
             (
                 true,
@@ -394,7 +454,8 @@ mod tests {
             let status = SiteStatus {
                 wish: wishes.then(closed),
                 file,
-                is_cut_short: false,
+                kept: None,
+                is_editor_off: false,
                 is_running: true,
                 answer,
             };
@@ -403,10 +464,32 @@ mod tests {
         let left = SiteStatus {
             wish: None,
             file: Some(FileState::Closed),
-            is_cut_short: true,
+            kept: Some(FileState::Open),
+            is_editor_off: false,
             is_running: true,
             answer: None,
         };
         assert_eq!(left.verdict(), Verdict::LeftClosed);
+        // Where the site is not asked, the container tells what it was made with.
+        let without_answer = SiteStatus {
+            file: Some(FileState::Open),
+            kept: None,
+            is_editor_off: true,
+            ..left
+        };
+        assert_eq!(without_answer.verdict(), Verdict::EditorClosed);
+    }
+
+    #[test]
+    fn the_variable_that_closes_the_editor_is_the_word_false() {
+        for (variables, expected) in [
+            ("", false),
+            ("EDITOR_OPEN=true\n", false),
+            ("EDITOR_OPEN=0\n", false),
+            ("EDITOR_OPEN=false\n", true),
+        ] {
+            let made = deployment("", variables, "6.2.2");
+            assert_eq!(is_editor_off(&made, None), expected, "{variables}");
+        }
     }
 }

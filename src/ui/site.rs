@@ -39,14 +39,22 @@ pub fn line(status: &SiteStatus, zone: UtcOffset) -> Option<String> {
             "the site is closed, and not by `toolkit site close`; `toolkit site status` tells more"
                 .to_owned()
         }
+        (Verdict::EditorClosed, None) => {
+            let why = match status.is_editor_off {
+                true => "EDITOR_OPEN in config/variables.env",
+                false => "the admin panel",
+            };
+            format!("the editor is closed by {why}; `toolkit site status` tells more")
+        }
         _ => return None,
     };
     Some(format!("{text}\n"))
 }
 
-/// How the site is, for people.
+/// How the site is, for people. Where the project has a git integration, a closed site says what that
+/// does.
 #[must_use]
-pub fn view(status: &SiteStatus, file: Option<&str>, zone: UtcOffset) -> String {
+pub fn view(status: &SiteStatus, file: Option<&str>, has_git: bool, zone: UtcOffset) -> String {
     let wish = match &status.wish {
         Some(wish) => wished(wish, zone),
         None => "open".to_owned(),
@@ -67,22 +75,26 @@ pub fn view(status: &SiteStatus, file: Option<&str>, zone: UtcOffset) -> String 
         None => "none: the application does not run".to_owned(),
     };
     let mut text = format!("wanted  {wish}\nfile    {file}\nanswer  {answer}\n");
-    text.push_str(&format!("{}\n", meaning(status.verdict())));
-    if status.file == Some(FileState::Closed) {
-        text.push_str(
-            "administrators can still work, and pushes of the git integration go on; `toolkit stop git-bridge` ends those\n",
-        );
+    text.push_str(&format!("{}\n", meaning(status)));
+    if status.is_running && status.file == Some(FileState::Closed) {
+        text.push_str("administrators can still work");
+        if has_git {
+            text.push_str(
+                ", and pushes of the git integration go on; `toolkit stop git-bridge` ends those",
+            );
+        }
+        text.push('\n');
     }
     text
 }
 
-fn meaning(verdict: Verdict) -> &'static str {
-    match verdict {
+fn meaning(status: &SiteStatus) -> &'static str {
+    match status.verdict() {
         Verdict::Open => "the site is open",
         Verdict::Closed => "the site is closed, as it is meant to be; `toolkit site open` opens it",
         Verdict::Closing => "the application closes the site at its next look, within 5 s",
         Verdict::Opening => {
-            "the application opens the site at its next look, within 5 s; if it stays closed, look for SITE_OPEN and EDITOR_OPEN in config/variables.env"
+            "the application opens the site at its next look, within 5 s; if it stays closed, look for SITE_OPEN in config/variables.env"
         }
         Verdict::ClosedByOthers => {
             "the site is closed, and not by `toolkit site close`: somebody wrote the file, or it came with the image; `toolkit site open` opens it"
@@ -93,7 +105,37 @@ fn meaning(verdict: Verdict) -> &'static str {
         Verdict::WishLost => {
             "the site is open, and is meant to be closed: the container was made by other hands; `toolkit site close` closes it again"
         }
-        Verdict::Down => "the site does not answer; `toolkit status` tells more",
+        Verdict::EditorClosed if status.is_editor_off => {
+            "the site is open and its editor is closed, so nobody can open a project: EDITOR_OPEN is false in config/variables.env; take it out there, then: toolkit up"
+        }
+        Verdict::EditorClosed => {
+            "the site is open and its editor is closed, so nobody can open a project: an administrator closed it in the admin panel; that panel opens it, and so does `toolkit restart sharelatex`"
+        }
+        Verdict::Down if status.is_running => {
+            "the site does not answer; `toolkit status` tells more"
+        }
+        Verdict::Down => stopped(status),
+    }
+}
+
+/// What a site is whose application does not run. A start puts back what a stop has kept.
+fn stopped(status: &SiteStatus) -> &'static str {
+    let at_start = match (status.file, status.kept) {
+        (Some(FileState::Closed), Some(kept)) => Some(kept),
+        (file, _) => file,
+    };
+    match (at_start, &status.wish) {
+        (None, None) => "there is no container; `toolkit up` makes it",
+        (None, Some(_)) => {
+            "there is no container; the one that `toolkit up` makes begins closed; `toolkit site open` changes that"
+        }
+        (Some(FileState::Closed), _) => {
+            "the application does not run, and stays closed when it starts; `toolkit site open` changes that"
+        }
+        (Some(_), _) if status.file == Some(FileState::Closed) => {
+            "the application does not run: its stop closed the site, and the next start opens it: toolkit start"
+        }
+        (Some(_), _) => "the application does not run; `toolkit start` starts it",
     }
 }
 
@@ -106,6 +148,7 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::ClosedByOthers => "closed-by-others",
         Verdict::LeftClosed => "left-closed",
         Verdict::WishLost => "wish-lost",
+        Verdict::EditorClosed => "editor-closed",
         Verdict::Down => "down",
     }
 }
@@ -114,8 +157,14 @@ fn word(verdict: Verdict) -> &'static str {
 #[must_use]
 pub fn value(status: &SiteStatus) -> Value {
     let answer = status.answer.as_ref();
+    let verdict = status.verdict();
+    let editor_closed_by = match status.is_editor_off {
+        true => "EDITOR_OPEN",
+        false => "admin-panel",
+    };
     json!({
-        "verdict": word(status.verdict()),
+        "verdict": word(verdict),
+        "editor_closed_by": (verdict == Verdict::EditorClosed).then_some(editor_closed_by),
         "wanted": if status.wish.is_some() { "closed" } else { "open" },
         "since": status.wish.as_ref().map(|wish| &wish.since),
         "message": status.wish.as_ref().and_then(|wish| wish.message.as_ref()),
@@ -129,4 +178,83 @@ pub fn value(status: &SiteStatus) -> Value {
             json!({ "status": code, "text": text.trim() })
         }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> SiteStatus {
+        SiteStatus {
+            wish: None,
+            file: Some(FileState::Open),
+            kept: None,
+            is_editor_off: false,
+            is_running: true,
+            answer: Some(Ok((200, "web is alive (web)".to_owned()))),
+        }
+    }
+
+    fn says(status: &SiteStatus, has_git: bool) -> String {
+        view(status, Some("/etc/x"), has_git, UtcOffset::UTC)
+    }
+
+    #[test]
+    fn a_closed_editor_is_told_with_its_reason() {
+        for (is_editor_off, by, reason) in [
+            (true, "EDITOR_OPEN", "EDITOR_OPEN is false in config/"),
+            (false, "admin-panel", "in the admin panel"),
+        ] {
+            let closed = SiteStatus {
+                is_editor_off,
+                answer: Some(Ok((200, "web editor is closed (web)".to_owned()))),
+                ..status()
+            };
+            assert!(says(&closed, true).contains(reason), "{by}");
+            assert_eq!(value(&closed)["verdict"], "editor-closed");
+            assert_eq!(value(&closed)["editor_closed_by"], by);
+            let line = line(&closed, UtcOffset::UTC).unwrap();
+            assert!(line.contains("the editor is closed by"), "{line}");
+        }
+        assert_eq!(value(&status())["editor_closed_by"], Value::Null);
+        assert_eq!(line(&status(), UtcOffset::UTC), None);
+    }
+
+    #[test]
+    fn advice_is_given_where_it_can_be_followed() {
+        let closed = SiteStatus {
+            file: Some(FileState::Closed),
+            answer: Some(Ok((200, "web site is closed (web)".to_owned()))),
+            ..status()
+        };
+        let told = says(&closed, false);
+        assert!(told.ends_with("administrators can still work\n"), "{told}");
+        assert!(says(&closed, true).contains("toolkit stop git-bridge"));
+        let stopped = |file, kept| SiteStatus {
+            file,
+            kept,
+            is_running: false,
+            answer: None,
+            ..status()
+        };
+        for (file, kept, expected) in [
+            (None, None, "`toolkit up` makes it"),
+            (
+                Some(FileState::Closed),
+                Some(FileState::Open),
+                "its stop closed the site, and the next start opens it",
+            ),
+            (
+                Some(FileState::Closed),
+                Some(FileState::Closed),
+                "stays closed when it starts",
+            ),
+            (Some(FileState::Closed), None, "stays closed when it starts"),
+            (Some(FileState::Open), None, "`toolkit start` starts it"),
+        ] {
+            let told = says(&stopped(file, kept), true);
+            assert!(told.contains(expected), "{told}");
+            assert!(!told.contains("administrators"), "{told}");
+        }
+    }
 }

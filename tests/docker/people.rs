@@ -301,6 +301,37 @@ fn a_closed_site_stays_closed_in_a_new_container() {
 }
 
 #[test]
+fn a_closed_editor_is_no_open_site() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let variables = instance.sandbox.read("config/variables.env");
+    let closed = format!("{variables}EDITOR_OPEN=false\n");
+    instance.sandbox.write("config/variables.env", &closed);
+    instance.run(&["up"]).succeeded();
+    let says = |arguments: &[&str], expected: &str| {
+        let ran = instance.run(arguments).succeeded();
+        assert!(ran.stdout.contains(expected), "{}", ran.all());
+    };
+    says(
+        &["site", "status"],
+        "EDITOR_OPEN is false in config/variables.env",
+    );
+    says(&["status"], "the editor is closed by EDITOR_OPEN");
+    let answer = data(&instance.run(&["site", "status", "--format", "json"]));
+    assert_eq!(answer["verdict"], "editor-closed");
+    // It stands in the way of nothing.
+    instance.run(&["site", "close"]).succeeded();
+    instance.run(&["site", "open"]).succeeded();
+
+    instance.run(&["stop"]).succeeded();
+    says(&["site", "status"], "the next start opens it");
+    instance.sandbox.write("config/variables.env", &variables);
+    instance.run(&["up"]).succeeded();
+    says(&["site", "status"], "the site is open\n");
+}
+
+#[test]
 fn a_flush_is_measured() {
     let Some(instance) = Instance::new(&[]) else {
         return;

@@ -16,6 +16,9 @@ use crate::ui::site as shown;
 /// How long the site may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// The service of the git integration.
+const GIT_BRIDGE: &str = "git-bridge";
+
 /// How long the application may take to look at the file, and how often it is asked meanwhile.
 const LOOK: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -106,7 +109,9 @@ fn show(session: &Session, place: &Place, status: &SiteStatus) {
     } else {
         let file = site::maintenance_file(&place.instance.deployment, place.container());
         let file = file.ok();
-        let text = shown::view(status, file.as_deref(), now().offset());
+        let services = &place.instance.deployment.project.services;
+        let has_git = services.contains_key(GIT_BRIDGE);
+        let text = shown::view(status, file.as_deref(), has_git, now().offset());
         session.ui.answer(&text);
     }
 }
@@ -219,16 +224,17 @@ async fn carry_out(
     session
         .ui
         .say(&format!("the application looks every {seconds} s"));
-    let wanted = match closed {
-        Some(_) => Verdict::Closed,
-        None => Verdict::Open,
+    // What closes the editor alone is no matter of the file.
+    let wanted: &[Verdict] = match closed {
+        Some(_) => &[Verdict::Closed],
+        None => &[Verdict::Open, Verdict::EditorClosed],
     };
     let deadline = Instant::now() + LOOK.min(session.timeout);
     loop {
         let status = look(place, Some(ANSWER)).await?;
         let verdict = status.verdict();
         // A site that does not answer has nobody on it, and looks at the file when it starts.
-        if verdict == wanted || verdict == Verdict::Down {
+        if wanted.contains(&verdict) || verdict == Verdict::Down {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -241,7 +247,7 @@ async fn carry_out(
             return Err(error
                 .because("the file in the container is written, and the application does not follow it")
                 .state("the wish is kept")
-                .fix("look for SITE_OPEN, EDITOR_OPEN and SITE_MAINTENANCE_FILE in config/variables.env, then: toolkit restart sharelatex"));
+                .fix("look for SITE_OPEN and SITE_MAINTENANCE_FILE in config/variables.env, then: toolkit restart sharelatex"));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -12,11 +12,15 @@ use crate::host::interrupt::Interrupt;
 use crate::observed::Container;
 use crate::release::APPLICATION;
 use crate::site;
+use crate::site::SiteStatus;
 use crate::ui;
 use crate::ui::{json, status, words};
 
 /// Seconds between two looks where none are said.
 const EVERY: &str = "2";
+
+/// How long the site may take to say whether it is open.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Show the whole instance on one screen: containers, stores, disks, certificate, what is to do
 ///
@@ -63,7 +67,10 @@ async fn look(
     let site = async |containers: &[Container]| {
         let mut containers = containers.iter();
         let application = containers.find(|container| container.service == APPLICATION);
-        site::look(engine, deployment, &state, application, None).await
+        let deadline = Some(ANSWER.min(session.timeout));
+        let looked = site::look(engine, deployment, &state, application, deadline).await;
+        // A site that gives no answer is told by its container; its file says what it would be.
+        looked.map(SiteStatus::or_by_file)
     };
     let (observed, report, site) = report::everything_beside(engine, instance, site).await?;
     let now = now();

@@ -114,6 +114,7 @@ pub(super) struct Settings {
     pub(super) app_name: String,
     pub(super) hostname: String,
     pub(super) is_server_pro: bool,
+    pub(super) is_editor_open: bool,
     pub(super) is_git_bridge_enabled: bool,
     pub(super) is_admin_check_failure_allowed: bool,
     pub(super) fault: Option<Fault>,
@@ -201,6 +202,7 @@ pub(super) fn read(
             .cloned()
             .unwrap_or_else(|| "localhost".to_owned()),
         is_server_pro: branded("IS_SERVER_PRO").is_some_and(|value| value == "true"),
+        is_editor_open: value("EDITOR_OPEN").is_none_or(|value| value != "false"),
         is_git_bridge_enabled: is_true("GIT_BRIDGE_ENABLED"),
         is_admin_check_failure_allowed: is_true("ALLOW_MONGO_ADMIN_CHECK_FAILURES"),
         fault: value(FAULT).map(|value| parse_fault(value)).transpose()?,

@@ -311,6 +311,8 @@ fn site_status(site: &Site) -> Reply {
         )
     } else if site.status.is_closed() {
         text(StatusCode::OK, "web site is closed (web)")
+    } else if !site.settings.is_editor_open {
+        text(StatusCode::OK, "web editor is closed (web)")
     } else {
         text(StatusCode::OK, "web is alive (web)")
     }
