@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::deployment::Deployment;
+use crate::likeness;
 use crate::observed::Observed;
 use crate::observed::machine::MachineFacts;
 use crate::release::Catalogue;
@@ -187,12 +188,8 @@ impl Ignores {
         let ids: Vec<String> = ids.iter().map(|id| id.to_uppercase()).collect();
         for id in &ids {
             let Some(check) = registry.checks.iter().find(|check| check.id == *id) else {
-                let candidates = registry.checks.iter();
-                let nearest = candidates
-                    .map(|check| (strsim::jaro_winkler(&check.id, id), &check.id))
-                    .max_by(|a, b| a.0.total_cmp(&b.0))
-                    .filter(|(similarity, _)| *similarity > SIMILAR)
-                    .map(|(_, nearest)| nearest.clone());
+                let candidates = registry.checks.iter().map(|check| check.id.as_str());
+                let nearest = likeness::nearest(candidates, id, SIMILAR).map(ToOwned::to_owned);
                 let id = id.clone();
                 return Err(IgnoreError::Unknown { id, nearest });
             };

@@ -19,7 +19,7 @@ use crate::host::tail::Lines;
 use crate::logs::Filter;
 use crate::logs::Record;
 
-pub use choose::{ChoiceError, choose};
+pub use choose::{ChoiceError, Instance, choose};
 pub use find::{Found, Place, find};
 pub use follow::follow;
 pub use read::{Reading, Records, copy, read};

@@ -32,7 +32,8 @@
 //! [`bundled`] makes images out of the running program, whose [`servers`] then run in containers.
 //! [`images`] knows which images an instance needs and which can go, [`texlive`] the one with more
 //! TeX Live packages, [`compiles`] what sandboxed compiles use and leave behind.
-//! [`image`], [`labels`], [`secret`] and [`tls`], the trust in other servers, are leaves.
+//! [`image`], [`labels`], [`likeness`] of names, [`secret`] and [`tls`], the trust in other servers, are
+//! leaves.
 //!
 //! # Invariants
 //!
@@ -81,6 +82,7 @@ pub mod images;
 pub mod interpolation;
 pub mod journal;
 pub mod labels;
+pub mod likeness;
 pub mod lint;
 pub mod logs;
 pub mod mail;

@@ -17,6 +17,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::engine::inside::Inside;
+use crate::likeness;
 use crate::stores::StoreError;
 use crate::stores::Stores;
 
@@ -202,13 +203,8 @@ pub fn find<'a>(users: &'a [User], email: &Email) -> Option<&'a User> {
 /// The main address that is most like one that nobody has.
 #[must_use]
 pub fn nearest<'a>(users: &'a [User], email: &Email) -> Option<&'a str> {
-    let alike = users.iter().map(|user| {
-        let similarity = strsim::jaro_winkler(&user.email, email.as_str());
-        (similarity, user.email.as_str())
-    });
-    let best = alike.max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(similarity, _)| *similarity > SIMILAR)
-        .map(|(_, address)| address)
+    let addresses = users.iter().map(|user| user.email.as_str());
+    likeness::nearest(addresses, email.as_str(), SIMILAR)
 }
 
 #[cfg(test)]

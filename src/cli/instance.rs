@@ -25,6 +25,7 @@ use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
 use crate::journal::{self, Journal};
+use crate::likeness;
 use crate::observe;
 use crate::observed::Observed;
 use crate::plan::{self, Plan, UpRequest};
@@ -443,11 +444,7 @@ pub fn known(instance: &Instance, services: &[String]) -> Result<(), CommandErro
         return Ok(());
     };
     let names: Vec<String> = all.keys().map(|name| format!("`{name}`")).collect();
-    let nearest = all
-        .keys()
-        .map(|name| (strsim::jaro_winkler(name, unknown), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(similarity, _)| *similarity > SIMILAR);
+    let nearest = likeness::nearest(all.keys().map(String::as_str), unknown, SIMILAR);
     let error = CommandError::new(
         "UNKNOWN_SERVICE",
         exit::USAGE,
@@ -459,7 +456,7 @@ pub fn known(instance: &Instance, services: &[String]) -> Result<(), CommandErro
     ))
     .state("nothing was changed");
     Err(match nearest {
-        Some((_, nearest)) => error.fix(format!("did you mean `{nearest}`?")),
+        Some(nearest) => error.fix(format!("did you mean `{nearest}`?")),
         None => error,
     })
 }

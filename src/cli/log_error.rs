@@ -49,12 +49,18 @@ impl From<ChoiceError> for CommandError {
     fn from(error: ChoiceError) -> Self {
         let message = error.to_string();
         let failure = match error {
-            ChoiceError::OtherRelease { now, .. } => {
+            ChoiceError::NotHere { now, setting, .. } => {
                 let failure = Self::new("UNKNOWN_SERVICE", exit::USAGE, message);
-                match now {
-                    Some(now) => failure.command(format!("toolkit logs {now}")),
-                    None => failure.command("toolkit logs"),
+                match (now, setting) {
+                    (Some(now), _) => failure.command(format!("toolkit logs {now}")),
+                    (None, Some(setting)) => failure.fix(format!(
+                        "`toolkit config explain {setting}` tells what it does"
+                    )),
+                    (None, None) => failure.command("toolkit logs"),
                 }
+            }
+            ChoiceError::NoContainer { .. } => {
+                Self::new("NO_LOG", exit::FAILED, message).command("toolkit up")
             }
             ChoiceError::NoLog { .. } => {
                 Self::new("NO_LOG", exit::FAILED, message).command("toolkit status")

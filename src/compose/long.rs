@@ -4,6 +4,7 @@
 
 mod forms;
 
+use crate::likeness;
 use std::collections::BTreeSet;
 
 use super::merge::joined;
@@ -319,12 +320,8 @@ impl Converter {
 
 fn unknown(key: &str, object: &Object) -> String {
     let names = object.fields.iter().map(|field| field.name);
-    let nearest = names
-        .map(|name| (strsim::jaro_winkler(name, key), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(similarity, _)| *similarity > 0.85);
-    match nearest {
-        Some((_, name)) => format!("is not a key of the specification; did you mean `{name}`?"),
+    match likeness::nearest(names, key, 0.85) {
+        Some(name) => format!("is not a key of the specification; did you mean `{name}`?"),
         None => "is not a key of the specification".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::release::Edition;
 use crate::release::Version;
 use crate::release::VersionError;
 
@@ -27,6 +28,11 @@ pub struct Row {
     instead: Option<String>,
     /// Whose log to look at instead.
     pub now: Option<String>,
+    /// Only releases that are older than all that are told apart here had it.
+    #[serde(default)]
+    gone: bool,
+    /// The setting that has to be on for the project to have it.
+    pub setting: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,10 +67,17 @@ pub fn load() -> Result<Vec<Row>, ServicesError> {
 }
 
 impl Row {
-    /// Why a release does not have it, in words; `None` when it does.
+    /// Why a release or an edition does not have it, in words; `None` when both do.
     #[must_use]
-    pub fn lack(&self, version: &Version) -> Option<String> {
+    pub fn lack(&self, version: &Version, edition: Edition) -> Option<String> {
         let name = &self.name;
+        if !self.editions.is_empty() && !self.editions.iter().any(|id| id == edition.id()) {
+            let others = self.editions.iter().filter_map(|id| id.parse().ok());
+            let others: Vec<String> = others.map(|one: Edition| one.to_string()).collect();
+            let have = if others.len() == 1 { "has" } else { "have" };
+            let others = others.join(" and ");
+            return Some(format!("{edition} has no `{name}`; {others} {have} it"));
+        }
         let (since, until) = (self.since.as_deref(), self.until.as_deref());
         let sentence = match (since.and_then(numbers), until.and_then(numbers)) {
             (_, Some((until, shown))) if version.numbers() >= until => {
@@ -73,10 +86,29 @@ impl Row {
             (Some((since, shown)), _) if version.numbers() < since => {
                 format!("`{name}` comes with Overleaf {shown}")
             }
+            _ if self.gone => format!("`{name}` was part of old releases of Overleaf only"),
             _ => return None,
         };
         Some(match &self.instead {
             Some(instead) => format!("{sentence}: {instead}"),
+            None => sentence,
+        })
+    }
+
+    /// Whether every application of a release and an edition has it.
+    #[must_use]
+    pub fn is_kept(&self, version: &Version, edition: Edition) -> bool {
+        self.setting.is_none() && self.lack(version, edition).is_none()
+    }
+
+    /// Why the project does not have it although its release and edition do, in words; `None` where no
+    /// setting decides that.
+    #[must_use]
+    pub fn off(&self) -> Option<String> {
+        let (name, setting) = (&self.name, self.setting.as_ref()?);
+        let sentence = format!("this instance has no `{name}`: {setting} is off");
+        Some(match &self.instead {
+            Some(instead) => format!("{sentence}, {instead}"),
             None => sentence,
         })
     }
@@ -100,7 +132,7 @@ mod tests {
         let rows = load().unwrap();
         for row in &rows {
             for edition in &row.editions {
-                assert!(edition.parse::<crate::release::Edition>().is_ok());
+                assert!(edition.parse::<Edition>().is_ok());
             }
             let is_limited = row.since.is_some() || row.until.is_some();
             assert!(!is_limited || row.instead.is_some(), "{}", row.name);
@@ -115,7 +147,7 @@ mod tests {
         let rows = load().unwrap();
         let lack = |name: &str, version: &str| {
             let row = rows.iter().find(|row| row.name == name).unwrap();
-            row.lack(&version.parse().unwrap())
+            row.lack(&version.parse().unwrap(), Edition::Community)
         };
         assert_eq!(lack("spelling", "5.2.1"), None);
         assert!(
@@ -129,5 +161,37 @@ mod tests {
                 .starts_with("`web-api` comes with Overleaf 4.2: ")
         );
         assert_eq!(lack("web", "6.2.2"), None);
+        let old = lack("tags", "6.2.2").unwrap();
+        assert!(old.starts_with("`tags` was part of old releases"), "{old}");
+    }
+
+    #[test]
+    fn a_name_of_another_edition_is_explained() {
+        let rows = load().unwrap();
+        let lack = |name: &str, edition| {
+            let row = rows.iter().find(|row| row.name == name).unwrap();
+            row.lack(&"6.2.2".parse().unwrap(), edition)
+        };
+        for (name, edition, expected) in [
+            (
+                "references",
+                Edition::Community,
+                Some("Community Edition has no `references`; Server Pro and CEP have it"),
+            ),
+            ("references", Edition::Extended, None),
+            (
+                "templates",
+                Edition::Extended,
+                Some("CEP has no `templates`; Server Pro has it"),
+            ),
+            (
+                "linked-url-proxy",
+                Edition::ServerPro,
+                Some("Server Pro has no `linked-url-proxy`; CEP has it"),
+            ),
+            ("git-bridge", Edition::ServerPro, None),
+        ] {
+            assert_eq!(lack(name, edition).as_deref(), expected, "{name}");
+        }
     }
 }

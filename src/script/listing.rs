@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use super::{Calling, Script, ScriptError};
 use crate::engine::EngineError;
 use crate::engine::inside::Inside;
+use crate::likeness;
 
 /// Most bytes of one folder of scripts, and of the beginning of one script.
 const LARGEST: usize = 256 << 20;
@@ -121,7 +122,7 @@ pub fn nearest<'a>(listed: &'a [Listed], wanted: &Script) -> Vec<&'a Listed> {
     let wanted_stem = stem(&wanted.path);
     let mut rated: Vec<(f64, &Listed)> = listed
         .iter()
-        .map(|one| (strsim::jaro_winkler(&stem(&one.path), &wanted_stem), one))
+        .map(|one| (likeness::of(&stem(&one.path), &wanted_stem), one))
         .filter(|(similarity, _)| *similarity > SIMILAR)
         .collect();
     rated.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));

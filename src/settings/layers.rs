@@ -16,6 +16,7 @@ use super::{
     Sources, StoreSettings, VERSION_FILE,
 };
 use crate::image;
+use crate::likeness;
 use crate::release::Edition;
 use crate::release::Version;
 use crate::texlive;
@@ -74,7 +75,7 @@ impl<'a> Layers<'a> {
             let nearest = self
                 .rows
                 .iter()
-                .map(|row| (strsim::jaro_winkler(&row.name, name), &row.name))
+                .map(|row| (likeness::of(&row.name, name), &row.name))
                 .max_by(|a, b| a.0.total_cmp(&b.0));
             if let Some((similarity, nearest)) = nearest
                 && similarity >= MISSPELT

@@ -1,6 +1,7 @@
 //! Everything the program knows about names: the settings of overleaf.rc and the variables of
 //! variables.env, with look-up, search and the nearest name of a misspelt one.
 
+use crate::likeness;
 use std::collections::BTreeSet;
 
 use thiserror::Error;
@@ -141,7 +142,7 @@ fn similarity(name: &str, wanted: &str) -> f64 {
     if is_end && !wanted.is_empty() {
         return 0.99;
     }
-    strsim::jaro_winkler(name, wanted)
+    likeness::of(name, wanted)
 }
 
 fn holds(words: &[String], names: &[&str], text: &str) -> bool {

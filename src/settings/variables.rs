@@ -7,6 +7,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::catalogue;
+use crate::likeness;
 use crate::release::Edition;
 use crate::release::Version;
 
@@ -168,7 +169,7 @@ pub fn nearest<'a>(rows: &'a [VariableRow], name: &str) -> Option<&'a str> {
         .collect();
     names
         .into_iter()
-        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .map(|known| (likeness::of(known, name), known))
         .filter(|(similarity, _)| *similarity >= MISSPELT)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)

@@ -364,7 +364,7 @@ fn a_mounted_folder_is_read_without_the_engine() {
 
     // One whose service has written nothing is waited for.
     drop(following);
-    let mut command = instance.sandbox.command(&["logs", "-f", "references"]);
+    let mut command = instance.sandbox.command(&["logs", "-f", "notifications"]);
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -373,8 +373,11 @@ fn a_mounted_folder_is_read_without_the_engine() {
         child,
         lines: Some(lines),
     };
-    assert_eq!(said.next().unwrap().unwrap(), "`references` has no log yet");
-    std::fs::write(path.with_file_name("references.log"), "a beginning\n").unwrap();
+    assert_eq!(
+        said.next().unwrap().unwrap(),
+        "`notifications` has no log yet"
+    );
+    std::fs::write(path.with_file_name("notifications.log"), "a beginning\n").unwrap();
     following.until("a beginning");
 
     // Without its container the files are still there.
@@ -386,7 +389,15 @@ fn a_mounted_folder_is_read_without_the_engine() {
     assert!(ran.stdout.contains("after 100"), "{}", ran.all());
     let ran = instance.run(&["logs", "redis"]).ended_with(1);
     assert!(
-        ran.stderr.contains("`redis` has no log yet"),
+        ran.stderr.contains("`redis` has no container")
+            && ran.stderr.contains("fix:     toolkit up"),
+        "{}",
+        ran.all()
+    );
+    // What this edition does not have is not waited for.
+    let ran = instance.run(&["logs", "-f", "references"]).ended_with(2);
+    assert!(
+        ran.stderr.contains("Community Edition has no `references`"),
         "{}",
         ran.all()
     );

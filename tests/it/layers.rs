@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("interpolation", &[]),
     ("image", &[]),
     ("labels", &[]),
+    ("likeness", &[]),
     ("secret", &[]),
     ("tls", &[]),
     ("event", &[]),
@@ -19,14 +20,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("host", &[]),
     ("release", &[]),
     ("logs", &["release"]),
-    ("gather", &["engine", "host", "logs", "observed", "release"]),
+    (
+        "gather",
+        &["engine", "host", "likeness", "logs", "observed", "release"],
+    ),
     ("journal", &["host"]),
     ("history", &["host"]),
-    ("compose", &["interpolation"]),
+    ("compose", &["interpolation", "likeness"]),
     ("texlive", &["compose"]),
     (
         "settings",
-        &["image", "interpolation", "release", "secret", "texlive"],
+        &[
+            "image",
+            "interpolation",
+            "likeness",
+            "release",
+            "secret",
+            "texlive",
+        ],
     ),
     ("lint", &["image", "release", "settings"]),
     (
@@ -44,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deployment",
             "image",
             "labels",
+            "likeness",
             "observed",
             "release",
             "settings",
@@ -124,7 +136,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["engine", "observed"]),
-    ("script", &["engine", "release"]),
+    ("script", &["engine", "likeness", "release"]),
     (
         "stores",
         &[
@@ -140,7 +152,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("mail", &["secret", "tls"]),
     ("flush", &["engine", "stores"]),
-    ("people", &["engine", "release", "script", "stores"]),
+    (
+        "people",
+        &["engine", "likeness", "release", "script", "stores"],
+    ),
     (
         "site",
         &[
@@ -223,6 +238,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "images",
             "journal",
             "labels",
+            "likeness",
             "lint",
             "logs",
             "mail",

@@ -29,7 +29,7 @@ use crate::logs::moment;
 use crate::logs::services::{self, Row};
 use crate::observe;
 use crate::observed::Container;
-use crate::release::{APPLICATION, Catalogue, Version};
+use crate::release::{APPLICATION, Catalogue, Edition, Version};
 use crate::ui::logs::{Form, Printer, View};
 
 /// Show what the services write
@@ -176,6 +176,7 @@ struct Search {
     log_folder: String,
     configured: Option<PathBuf>,
     version: Version,
+    edition: Edition,
     names: Vec<String>,
     rows: Vec<Row>,
     waits: bool,
@@ -200,6 +201,7 @@ impl Search {
             log_folder: era.log.clone(),
             configured: instance.settings.sharelatex.log_path.clone(),
             version: deployment.version.clone(),
+            edition: deployment.edition,
             names: choice.services.clone(),
             rows: services::load().context("the list of services does not load")?,
             waits: choice.follow,
@@ -226,7 +228,12 @@ impl Search {
             is_again,
         };
         let choose = |found: &Found| {
-            gather::choose(found, &self.names, &services, &self.rows, &self.version)
+            let instance = gather::Instance {
+                services: &services,
+                version: &self.version,
+                edition: self.edition,
+            };
+            gather::choose(found, &self.names, &self.rows, instance)
         };
         let mut found = gather::find(engine, containers, &place).await?;
         if self.names.is_empty() {
@@ -239,7 +246,9 @@ impl Search {
                 choose(&gather::find(engine, containers, &place).await?)?
             }
             // It will have one when it is written.
-            Err(none @ ChoiceError::NoLog { .. }) if self.waits => {
+            Err(none @ (ChoiceError::NoLog { .. } | ChoiceError::NoContainer { .. }))
+                if self.waits =>
+            {
                 (Vec::new(), vec![none.to_string()])
             }
             other => other?,
