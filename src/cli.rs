@@ -79,15 +79,9 @@ pub struct GlobalArgs {
         hide_env_values = true
     )]
     root: Option<PathBuf>,
-    /// How answers are written
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
-    format: FormatArg,
+    /// How answers are written [default: text; of logs that go to no terminal: raw]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    format: Option<FormatArg>,
     /// How progress is shown
     #[arg(
         long,
@@ -181,6 +175,8 @@ pub struct Session {
     pub yaml: bool,
     /// Whether the answer is wanted as it was written.
     pub raw: bool,
+    /// Logs are shown as they were written.
+    pub logs_are_raw: bool,
     /// How long to wait for another run.
     pub lock_wait: Duration,
     /// How long to wait for readiness.
@@ -261,6 +257,7 @@ impl Session {
             dry_run: self.dry_run,
             yaml: false,
             raw: false,
+            logs_are_raw: false,
             lock_wait: self.lock_wait,
             timeout,
             works: AtomicBool::new(false),
@@ -276,6 +273,16 @@ impl Session {
 }
 
 impl GlobalArgs {
+    /// Whether logs are shown as they were written: asked for, or because a program reads them and nobody
+    /// asked for what only people read.
+    fn wants_raw_logs(&self) -> bool {
+        let is_for_people = self.verbose > 0 || matches!(self.color, ColorArg::Always);
+        match self.format {
+            Some(format) => format == FormatArg::Raw,
+            None => !is_for_people && !std::io::IsTerminal::is_terminal(&std::io::stdout()),
+        }
+    }
+
     /// Those that an operation which goes on needs again, as they are typed.
     fn common(&self) -> Vec<String> {
         let mut words = vec![format!("--timeout={}ms", self.timeout.0.as_millis())];
@@ -382,8 +389,8 @@ fn session(cli: &Cli, arguments: Vec<String>) -> Result<Session, CommandError> {
     let is_utf8 = |locale: String| locale.to_lowercase().replace('-', "").contains("utf8");
     let manners = Manners {
         format: match global.format {
-            FormatArg::Json => Format::Json,
-            FormatArg::Text | FormatArg::Yaml | FormatArg::Raw => Format::Text,
+            Some(FormatArg::Json) => Format::Json,
+            Some(FormatArg::Text | FormatArg::Yaml | FormatArg::Raw) | None => Format::Text,
         },
         progress: match global.progress {
             ProgressArg::Auto => Progress::Auto,
@@ -411,8 +418,9 @@ fn session(cli: &Cli, arguments: Vec<String>) -> Result<Session, CommandError> {
         no_input: global.no_input || global.yes || !is_terminal,
         yes: global.yes,
         dry_run: global.dry_run,
-        yaml: global.format == FormatArg::Yaml,
-        raw: global.format == FormatArg::Raw,
+        yaml: global.format == Some(FormatArg::Yaml),
+        raw: global.format == Some(FormatArg::Raw),
+        logs_are_raw: global.wants_raw_logs(),
         lock_wait: global.lock_wait.0,
         timeout: global.timeout.0,
         works: AtomicBool::new(false),

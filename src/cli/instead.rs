@@ -35,8 +35,10 @@ pub(super) fn run(words: &[String], session: &Session) -> Result<u8, CommandErro
     })?;
     let mut other = super::session(&cli, typed)?;
     other.ui = match cli.global.format {
-        FormatArg::Json => other.ui,
-        FormatArg::Text | FormatArg::Yaml | FormatArg::Raw => session.ui.clone(),
+        Some(FormatArg::Json) => other.ui,
+        Some(FormatArg::Text | FormatArg::Yaml | FormatArg::Raw) | None => session.ui.clone(),
     };
+    // What stands in for another program says whose line each is, as that does.
+    other.logs_are_raw = other.raw;
     super::dispatch(&cli.command, &other)
 }

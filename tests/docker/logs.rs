@@ -50,9 +50,14 @@ struct Following {
 
 impl Following {
     fn new(instance: &Instance, arguments: &[&str]) -> Self {
+        // As people see it, unless a test says otherwise.
+        let format: &[&str] = match arguments.contains(&"--format") {
+            true => &[],
+            false => &["--format", "text"],
+        };
         let mut child = instance
             .sandbox
-            .command(&[&["logs", "-f"], arguments].concat())
+            .command(&[&["logs", "-f"], format, arguments].concat())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -157,9 +162,13 @@ fn logs_of_a_container_are_shown_followed_and_read_when_it_has_stopped() {
     );
 
     // The last lines, the errors, one's own choice.
-    let ran = instance.run(&["logs", "-n", "3", "web"]).succeeded();
+    let text = ["logs", "-n", "3", "--format", "text", "web"];
+    let ran = instance.run(&text).succeeded();
     assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.all());
-    let ran = instance.run(&["error-logs"]).succeeded();
+    assert!(ran.stdout.contains("  web  "), "{}", ran.all());
+    let ran = instance
+        .run(&["error-logs", "--format", "text"])
+        .succeeded();
     assert!(
         ran.stdout.contains("it failed") && !ran.stdout.contains("many"),
         "{}",
@@ -171,8 +180,19 @@ fn logs_of_a_container_are_shown_followed_and_read_when_it_has_stopped() {
         "{}",
         ran.all()
     );
+    // What no terminal reads comes as it was written, unless somebody asks for what people read.
     let words = ["logs", "-n", "2", "--grep", "many 1[0-9]\"", "web"];
     let ran = instance.run(&words).succeeded();
+    for line in ran.stdout.lines() {
+        let written: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(written["name"], "web", "{line}");
+    }
+    let as_written = instance.run(&[&words[..], &["--format", "raw"]].concat());
+    assert_eq!(as_written.succeeded().stdout, ran.stdout);
+    for for_people in [&["-v"][..], &["--color", "always"]] {
+        let rendered = instance.run(&[&words[..], for_people].concat()).succeeded();
+        assert!(!rendered.stdout.starts_with('{'), "{}", rendered.all());
+    }
     let lines: Vec<String> = ran.stdout.lines().map(ToOwned::to_owned).collect();
     assert_eq!(numbered(&lines, "many"), [18, 19], "{}", ran.all());
     let ran = instance.run(&["logs", "--until", "1h"]).succeeded();
@@ -364,6 +384,7 @@ fn a_mounted_folder_is_read_without_the_engine() {
 
     // One whose service has written nothing is waited for.
     drop(following);
+    std::fs::remove_file(path.with_file_name("notifications.log")).unwrap();
     let mut command = instance.sandbox.command(&["logs", "-f", "notifications"]);
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

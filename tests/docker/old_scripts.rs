@@ -107,6 +107,9 @@ fn every_old_script_does_what_its_documentation_says() {
     assert_eq!(ran.stdout.lines().count(), 4, "{}", ran.all());
     let ran = scripts.run("logs -n 1 web", "").succeeded();
     assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.all());
+    let written: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(written["name"], "web", "as it was written");
+    let ran = scripts.run("logs --format text -n 1 web", "").succeeded();
     assert!(ran.stdout.contains("  web  "), "{}", ran.all());
     let all = scripts.run("logs -n all web", "").succeeded();
     assert!(all.stdout.lines().count() > 1, "{}", all.all());

@@ -36,7 +36,8 @@ use crate::ui::logs::{Form, Printer, View};
 ///
 /// Without a name, all: the output of each container, and the log files of the application's services
 /// such as `web` or `clsi`, in the order of their times. With --level, --grep and the like, -n counts
-/// what passes.
+/// what passes. On a terminal, or with --format text, -v or --color always, the lines are rendered for
+/// people; elsewhere they come as they were written.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  toolkit logs\n  toolkit logs -f web document-updater\n  toolkit logs --since 2h --level warn\n  toolkit logs -n all --grep 'project[_-]?id' clsi\n  toolkit logs -n all --format raw web >web.log"
@@ -316,7 +317,7 @@ impl Shown<'_> {
     /// The one source whose bytes are wanted as they are.
     fn copied(&self) -> Option<&Source> {
         let wanted = &self.wanted;
-        let is_plain = self.session.raw && wanted.filter.is_empty() && !wanted.follow;
+        let is_plain = self.session.logs_are_raw && wanted.filter.is_empty() && !wanted.follow;
         match self.sources.as_slice() {
             // Without a program there is no end of a file in a container to begin at.
             [only] if is_plain => match only.way {
@@ -459,7 +460,7 @@ impl Shown<'_> {
     fn view(&self) -> View {
         let ui = &self.session.ui;
         View {
-            form: match (self.session.raw, ui.is_json()) {
+            form: match (self.session.logs_are_raw, ui.is_json()) {
                 (true, _) => Form::Raw,
                 (_, true) => Form::Json,
                 _ => Form::Text,
