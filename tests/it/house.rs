@@ -118,6 +118,28 @@ fn the_readme_names_commands_that_exist() {
 
 /// All help texts, as a person reads them.
 #[test]
+fn every_error_is_in_the_documentation() {
+    let documented: String = files("docs", ".md")
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let error = regex::Regex::new(r#"(?:CommandError|Self)::new\(\s*"([A-Z][A-Z_]+)""#).unwrap();
+    let (mut known, mut missing) = (0, Vec::new());
+    for file in files("src/cli", ".rs") {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for found in error.captures_iter(code) {
+            known += 1;
+            if !documented.contains(&format!("`{}`", &found[1])) {
+                missing.push(found[1].to_owned());
+            }
+        }
+    }
+    assert!(known > 100, "{known}");
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
 fn help_texts() {
     let mut text = String::new();
     let mut open = vec![(String::from("toolkit"), toolkit::cli::command())];
