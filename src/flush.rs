@@ -140,7 +140,8 @@ pub fn account(keys: &Keys) -> Held {
             odd.insert(key.clone());
         }
         for member in members {
-            if !note(member, project.as_ref(), true, 0) {
+            // Of a key that is odd itself, one line tells.
+            if !note(member, project.as_ref(), true, 0) && project.is_some() {
                 odd.insert(format!("{key} ({member})"));
             }
         }
@@ -267,7 +268,7 @@ mod tests {
         let keys = Keys {
             documents: BTreeMap::from([
                 (format!("DocsIn:{P}"), vec![D.to_owned(), "x".to_owned()]),
-                ("DocsIn:odd".to_owned(), vec![]),
+                ("DocsIn:odd".to_owned(), vec!["x".to_owned()]),
             ]),
             versions: BTreeMap::from([
                 (format!("DocVersion:{D}"), Some(P.to_owned())),

@@ -355,7 +355,7 @@ impl From<ScriptError> for CommandError {
             ScriptError::Engine(error) => error.into(),
             ScriptError::TooMuch { .. } | ScriptError::Endless => {
                 Self::new("PROGRAM_ENDLESS", exit::FAILED, error.to_string())
-                    .fix("look at what runs in the container: docker top")
+                    .fix("look at what runs in the container: toolkit exec SERVICE ps aux")
             }
             ScriptError::Catalogue(ref cause) => {
                 Self::new("BUG", exit::BUG, error.to_string()).because(cause.to_string())

@@ -80,8 +80,8 @@ pub fn not_running(container: &Container) -> CommandError {
     .state("nothing was changed");
     match container.state {
         ContainerState::Paused => error
-            .because("it is paused")
-            .command(format!("docker unpause {}", container.name)),
+            .because("it is paused; `toolkit up` makes it anew")
+            .command(format!("toolkit up {service}")),
         ContainerState::Restarting { exit_code } => error
             .because(format!(
                 "it is started again and again after exit code {exit_code}"

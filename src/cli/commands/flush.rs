@@ -131,12 +131,25 @@ async fn flush_one(
     Ok(())
 }
 
+/// Only keys are left that name nothing which could be flushed.
+fn only_odd(left: &Held) -> CommandError {
+    let keys = words::count(left.odd.len(), "key");
+    let message = format!("redis has {keys} of which nothing can be told");
+    CommandError::new("FLUSH_INCOMPLETE", exit::FAILED, message)
+        .because("the application does not name its documents so, and no script of it flushes them")
+        .state("all documents and histories are in mongo; nothing was removed from redis")
+        .fix("look at what the keys hold: toolkit redis")
+}
+
 /// What is left, and what helps.
 async fn incomplete(
     place: &Place,
     container: &Container,
     left: &Held,
 ) -> Result<CommandError, CommandError> {
+    if left.documents.is_empty() && left.histories.is_empty() {
+        return Ok(only_odd(left));
+    }
     let documents = words::count(left.documents.len(), "document");
     let histories = left.histories.len();
     let message = match (left.documents.len(), histories) {
@@ -178,4 +191,27 @@ async fn incomplete(
         ));
     }
     Ok(error.fix("look at the logs of the services `document-updater` and `project-history`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_name_nothing_are_no_documents() {
+        let left = Held {
+            odd: vec!["DocsIn:odd".to_owned()],
+            ..Held::default()
+        };
+        let failure = only_odd(&left).failure;
+        assert_eq!(
+            failure.message,
+            "redis has 1 key of which nothing can be told"
+        );
+        let told = format!("{failure:?}");
+        assert!(
+            !told.contains("did not reach mongo") && !told.contains("site close"),
+            "{told}"
+        );
+    }
 }

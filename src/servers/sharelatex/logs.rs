@@ -135,6 +135,20 @@ struct LogFile {
 }
 
 impl LogFile {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let file = append(&path)?;
+        Ok(Self { path, file })
+    }
+
+    /// Adds a line. A full disk must not stop the service, and the log is where it would be told.
+    fn write(&mut self, line: &str) {
+        drop(self.file.write_all(format!("{line}\n").as_bytes()));
+        let found = self.file.metadata();
+        if found.is_ok_and(|found| found.len() > LARGEST) {
+            drop(self.rotate(Rotation::Copy));
+        }
+    }
+
     fn rotate(&mut self, by: Rotation) -> io::Result<()> {
         let old = |number: usize| {
             let mut name = self.path.as_os_str().to_owned();
@@ -165,14 +179,14 @@ pub(super) struct ServiceLogs {
     hostname: String,
     container: ContainerLog,
     files: Mutex<BTreeMap<Service, LogFile>>,
-    access: Mutex<Option<File>>,
+    access: Mutex<Option<LogFile>>,
 }
 
 impl ServiceLogs {
     /// Opens every log file for appending; one that cannot be opened is named in `container` and
     /// then goes without, because a missing log is no reason to refuse service.
     pub(super) fn open(settings: &Settings, container: &ContainerLog) -> Self {
-        let open = |path: PathBuf| match append(&path) {
+        let open = |path: PathBuf| match LogFile::open(path.clone()) {
             Ok(file) => Some(file),
             Err(error) => {
                 container.line(format_args!("cannot write {}: {error}", path.display()));
@@ -182,8 +196,7 @@ impl ServiceLogs {
         let files = Service::of(settings.brand)
             .filter_map(|service| {
                 let path = settings.logs.join(format!("{}.log", service.name()));
-                let file = open(path.clone())?;
-                Some((service, LogFile { path, file }))
+                Some((service, open(path)?))
             })
             .collect();
         Self {
@@ -244,15 +257,7 @@ impl ServiceLogs {
             fields,
             OffsetDateTime::now_utc(),
         );
-        // A full disk must not stop the service, and the log is where it would be told.
-        drop(file.file.write_all(format!("{line}\n").as_bytes()));
-        let is_large = file
-            .file
-            .metadata()
-            .is_ok_and(|found| found.len() > LARGEST);
-        if is_large {
-            drop(file.rotate(Rotation::Copy));
-        }
+        file.write(&line);
     }
 
     /// A request to the site.
@@ -261,9 +266,7 @@ impl ServiceLogs {
         let Some(file) = file.as_mut() else {
             return;
         };
-        let line = access_line(access, OffsetDateTime::now_utc());
-        // As above: nothing to tell it to.
-        drop(writeln!(file, "{line}"));
+        file.write(&access_line(access, OffsetDateTime::now_utc()));
     }
 }
 
@@ -363,8 +366,7 @@ mod tests {
     fn a_file_keeps_five_generations_however_it_is_rotated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web.log");
-        let file = append(&path).unwrap();
-        let mut log = LogFile { path, file };
+        let mut log = LogFile::open(path).unwrap();
         for number in 1..=7 {
             writeln!(log.file, "{number}").unwrap();
             let by = match number % 2 {
@@ -381,6 +383,32 @@ mod tests {
             assert_eq!(found, Some(format!("{number}\n")));
         }
         assert_eq!(read("web.log.6"), None);
+    }
+
+    #[test]
+    fn the_access_log_rotates_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let log = LogFile::open(path.clone()).unwrap();
+        log.file.set_len(LARGEST).unwrap();
+        let logs = ServiceLogs {
+            hostname: String::new(),
+            container: ContainerLog::new(io::sink()),
+            files: Mutex::default(),
+            access: Mutex::new(Some(log)),
+        };
+        let request = Access {
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            method: "GET",
+            target: "/status",
+            status: 200,
+            length: 2,
+            agent: "",
+        };
+        logs.access(&request);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        let old = folder.path().join("access.log.1");
+        assert!(std::fs::metadata(old).unwrap().len() > LARGEST);
     }
 
     #[test]
