@@ -4,14 +4,16 @@
 //! What stands for a service, a setting, a release or a check is known by the name of the argument's
 //! value, so that a new command has its completions without a word here.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 use clap_complete::env::Shells;
 
-use super::instance;
+use super::instance::{self, Instance};
 use crate::check::row;
+use crate::host::tail;
 use crate::release::Catalogue;
 use crate::settings::reference::Reference;
 
@@ -21,8 +23,10 @@ pub const VARIABLE: &str = "TOOLKIT_COMPLETE";
 /// The names that may stand in a place.
 type Names = fn(&[OsString]) -> Vec<String>;
 
-/// What may stand for an argument, by the name of its value.
-const KINDS: [(&str, Names); 5] = [
+/// What may stand for an argument, by its own name or that of its value; the first that fits.
+const KINDS: [(&str, Names); 7] = [
+    ("LOGGED_SERVICES", logged),
+    ("MANUAL", manual),
     ("SERVICE", services),
     ("SERVICES", services),
     ("KEY", keys),
@@ -74,6 +78,55 @@ fn fitting(names: &[String], current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The services of the instance that the line is about; none where it cannot be read.
 fn services(line: &[OsString]) -> Vec<String> {
+    let found = loaded(line).map(|instance| instance.deployment.project.services);
+    found.unwrap_or_default().into_keys().collect()
+}
+
+/// What may have a log in the instance that the line is about: its services, those inside the application
+/// by release and edition, and the files of a log folder of this machine. Nobody is asked.
+fn logged(line: &[OsString]) -> Vec<String> {
+    let Some(instance) = loaded(line) else {
+        return Vec::new();
+    };
+    let deployment = instance.deployment;
+    let rows = crate::logs::services::load().unwrap_or_default();
+    let kept = rows.into_iter();
+    let kept = kept.filter(|row| row.is_kept(&deployment.version, deployment.edition));
+    let folder = instance.settings.sharelatex.log_path;
+    let files = folder.and_then(|folder| tail::logs_of(&folder).ok());
+    let stems = files.unwrap_or_default().into_iter();
+    let stems = stems.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()));
+    let services = deployment.project.services.into_keys();
+    let names: BTreeSet<String> = services
+        .chain(kept.map(|row| row.name))
+        .chain(stems)
+        .collect();
+    names.into_iter().collect()
+}
+
+/// The commands below the one that stands behind `man` so far.
+fn manual(line: &[OsString]) -> Vec<String> {
+    let program = super::command();
+    let typed = line.iter().skip_while(|word| *word != "man").skip(1);
+    let typed: Vec<&OsString> = typed.collect();
+    // The last word is being typed.
+    let before = typed.split_last().map_or(&[][..], |(_, before)| before);
+    let mut command = &program;
+    for word in before {
+        if word.to_string_lossy().starts_with('-') {
+            continue;
+        }
+        match command.find_subcommand(word) {
+            Some(below) => command = below,
+            None => return Vec::new(),
+        }
+    }
+    let below = command.get_subcommands().filter(|one| !one.is_hide_set());
+    below.map(|one| one.get_name().to_owned()).collect()
+}
+
+/// The instance that the line is about.
+fn loaded(line: &[OsString]) -> Option<Instance> {
     let words = line.iter().map(|word| word.to_string_lossy());
     let words: Vec<String> = words.map(std::borrow::Cow::into_owned).collect();
     let mut typed = vec!["toolkit".to_owned()];
@@ -82,13 +135,9 @@ fn services(line: &[OsString]) -> Vec<String> {
     }
     // A shell wants names and no talk, which JSON keeps to itself.
     typed.extend(["--format", "json", "status"].map(str::to_owned));
-    let found = || {
-        let cli = super::parse(typed.iter().map(OsString::from).collect()).ok()?;
-        let session = super::session(&cli, typed.clone()).ok()?;
-        let instance = instance::load(&session).ok()?;
-        Some(instance.deployment.project.services.into_keys().collect())
-    };
-    found().unwrap_or_default()
+    let cli = super::parse(typed.iter().map(OsString::from).collect()).ok()?;
+    let session = super::session(&cli, typed.clone()).ok()?;
+    instance::load(&session).ok()
 }
 
 /// The folder that the line names with `--root`.

@@ -55,10 +55,36 @@ fn completions_of_bash_know_commands_flags_and_names() {
         of(&["toolkit", "config", "get", "WEB_API_PASS"]),
         ["WEB_API_PASSWORD"]
     );
+    assert_eq!(of(&["toolkit", "logs", "web"]), ["web", "web-api"]);
+    assert_eq!(of(&["toolkit", "error-logs", "cl"]), ["clsi"]);
+    // Community Edition has none, and a setting decides about the other.
+    assert_eq!(of(&["toolkit", "logs", "refer"]), [""]);
+    assert_eq!(of(&["toolkit", "logs", "git"]), [""]);
+    assert_eq!(of(&["toolkit", "logs", "sh"]), ["sharelatex"]);
+    assert_eq!(of(&["toolkit", "stop", "we"]), [""]);
+    assert_eq!(of(&["toolkit", "man", "quick"]), ["quickstart"]);
+    assert_eq!(
+        of(&["toolkit", "man", "site", ""])[..3],
+        ["status", "close", "open"]
+    );
     let releases = of(&["toolkit", "init", "--release", "6.2."]);
     assert!(releases.contains(&"6.2.2".to_owned()), "{releases:?}");
     let checks = of(&["toolkit", "up", "--ignore", "SPACE_"]);
     assert!(checks.contains(&"SPACE_DATA".to_owned()), "{checks:?}");
+}
+
+#[test]
+fn completions_of_logs_know_the_files_of_a_mounted_folder() {
+    let sandbox = sandbox();
+    sandbox.replace(
+        "config/overleaf.rc",
+        "PROJECT_NAME=",
+        "OVERLEAF_LOG_PATH=logs\nPROJECT_NAME=",
+    );
+    sandbox.write("logs/own-module.log", "a line\n");
+    let of = |line: &[&str]| offered(&sandbox, line);
+    assert_eq!(of(&["toolkit", "logs", "own"]), ["own-module"]);
+    assert_eq!(of(&["toolkit", "stop", "own"]), [""]);
 }
 
 #[test]

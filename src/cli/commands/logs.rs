@@ -57,6 +57,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
     /// Services, such as `mongo` or `web`; all without a name
+    #[arg(id = "logged_services", value_name = "SERVICES")]
     services: Vec<String>,
     /// Go on with what is written from now on
     #[arg(short, long, conflicts_with = "until")]

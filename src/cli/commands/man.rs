@@ -19,10 +19,10 @@ const QUOTE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 )]
 pub struct Args {
     /// The command, such as `config set` [default: the program itself]
-    #[arg(value_name = "COMMAND")]
+    #[arg(id = "manual", value_name = "COMMAND")]
     command: Vec<String>,
     /// Write one page for each command into this folder
-    #[arg(short, long, value_name = "DIR", conflicts_with = "command")]
+    #[arg(short, long, value_name = "DIR", conflicts_with = "manual")]
     output: Option<PathBuf>,
 }
 
