@@ -183,8 +183,9 @@ impl From<SeedError> for CommandError {
     fn from(error: SeedError) -> Self {
         match error {
             SeedError::Host(error) => error.into(),
-            SeedError::Sample => Self::new("RANDOM", exit::FAILED, error.to_string())
-                .because("the system gives no random numbers"),
+            SeedError::Sample => Self::new("CERTIFICATE_NOT_MADE", exit::FAILED, error.to_string())
+                .because("the system gives no random numbers, or no certificate can name the host of the URL")
+                .fix("name one with --tls-certificate and --tls-private-key"),
             SeedError::Catalogue(_) => Self::new("BUG", exit::BUG, error.to_string()).chain(&error),
         }
     }
