@@ -63,7 +63,7 @@ fn a_changed_setting_recreates_only_what_it_touches() {
     let expected = "environment OVERLEAF_APP_NAME: \"Our Overleaf Instance\" → \"Theirs\" (config/variables.env:";
     assert!(ran.stdout.contains(expected), "{}", ran.stdout);
     let ran = instance.run(&["up", "--dry-run"]).succeeded();
-    assert!(ran.stdout.contains("4 steps"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("5 steps"), "{}", ran.stdout);
     assert_eq!(instance.ids(), before, "a dry run changed something");
     let ran = instance.run(&["up", "--format", "json"]).succeeded();
     let after = instance.ids();
