@@ -290,11 +290,24 @@ pub trait Engine: Sync {
     /// What it says about itself; asked once.
     fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
 
+    /// The containers of a Compose project, whatever they do, by service and name, with those that an
+    /// interrupted run made and did not put in their place.
+    fn containers_and_stand_ins(
+        &self,
+        project: &str,
+    ) -> impl Future<Output = Result<Vec<Container>, EngineError>> + Send;
+
     /// The containers of a Compose project, whatever they do, by service and name.
     fn project_containers(
         &self,
         project: &str,
-    ) -> impl Future<Output = Result<Vec<Container>, EngineError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Container>, EngineError>> + Send {
+        async {
+            let mut found = self.containers_and_stand_ins(project).await?;
+            found.retain(|container| !container.is_stand_in());
+            Ok(found)
+        }
+    }
 
     /// The container with this name or id.
     fn container(

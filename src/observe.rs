@@ -370,11 +370,9 @@ async fn listed(
     let networks = try_join_all(project.networks.values().map(async |network| {
         Ok::<_, EngineError>((network.name.clone(), engine.networks(&network.name).await?))
     }));
-    let containers = engine.project_containers(&project.name);
+    let containers = engine.containers_and_stand_ins(&project.name);
     let (containers, networks) = futures_util::try_join!(containers, networks)?;
-    let (stand_ins, containers) = containers
-        .into_iter()
-        .partition(|found| found.is_stand_in(project));
+    let (stand_ins, containers) = containers.into_iter().partition(Container::is_stand_in);
     let containers = without_shared(containers);
     let other_instance = other_instance(root, &containers);
     let lost = containers.iter().filter_map(|container| {

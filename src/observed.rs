@@ -210,15 +210,13 @@ impl Container {
 
     /// Whether it was made to take the place of another one, and a run ended before it did.
     #[must_use]
-    pub fn is_stand_in(&self, project: &Project) -> bool {
+    pub fn is_stand_in(&self) -> bool {
         let is_id = |text: &str| {
             text.len() == SHORT_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         };
         let never_ran = self.state == ContainerState::Created && self.started_at.is_empty();
         let parts = self.name.split_once('_');
-        never_ran
-            && parts.is_some_and(|(id, name)| is_id(id) && !name.is_empty())
-            && self.name != project.numbered_name(&self.service, self.number())
+        never_ran && parts.is_some_and(|(id, name)| is_id(id) && !name.is_empty())
     }
 
     /// Its address in one of its networks.

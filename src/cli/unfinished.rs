@@ -10,7 +10,8 @@ use time::format_description::well_known::Rfc3339;
 use super::{Session, error::CommandError, exit, instance, operation, state_folder};
 use crate::engine::Engine;
 use crate::host::{self, lock};
-use crate::journal::{self, JournalError, Operation, Stop, Unfinished};
+use crate::journal::{self, JournalError, Operation, Unfinished};
+use crate::observed::Container;
 use crate::settings::disclosure;
 use crate::ui::words;
 
@@ -100,14 +101,19 @@ pub async fn stops(
         return Ok(());
     }
     let now = host::now();
-    let may_go_on = |(stop, asked): &&(Stop, String)| {
+    for (stop, asked) in &last.stopping {
         let asked = OffsetDateTime::parse(asked, &Rfc3339).unwrap_or(now);
-        now - asked <= Duration::from_secs(stop.grace_s) + SLOWNESS
-    };
-    for (stop, _) in last.stopping.iter().filter(may_go_on) {
+        if now - asked > Duration::from_secs(stop.grace_s) + SLOWNESS {
+            continue;
+        }
         let name = &stop.container;
         let found = engine.container(name).await?;
-        if found.is_some_and(|found| found.state.may_run()) {
+        // One that was started since has that stop behind it. Times of the journal are whole seconds.
+        let is_meant = |found: &Container| {
+            let started = OffsetDateTime::parse(&found.started_at, &Rfc3339);
+            found.state.may_run() && started.is_ok_and(|at| at <= asked + Duration::from_secs(1))
+        };
+        if found.as_ref().is_some_and(is_meant) {
             session.ui.say(&format!(
                 "an earlier run asked the engine to stop `{name}`: waits for that first"
             ));

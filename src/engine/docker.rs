@@ -248,7 +248,7 @@ impl Engine for DockerEngine {
         Ok(self.identity().await?.facts.clone())
     }
 
-    async fn project_containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers_and_stand_ins(&self, project: &str) -> Result<Vec<Container>, EngineError> {
         let filters = filter("label", format!("{}={project}", labels::PROJECT));
         let options = ListContainersOptionsBuilder::new()
             .all(true)

@@ -129,7 +129,7 @@ impl Engine for MemoryEngine {
         })
     }
 
-    async fn project_containers(&self, project: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers_and_stand_ins(&self, project: &str) -> Result<Vec<Container>, EngineError> {
         let mut world = self.world();
         let late = std::mem::take(&mut world.late);
         let containers = world

@@ -50,18 +50,21 @@ struct Entry {
 /// name of the folder.
 ///
 /// # Errors
-/// There is something at `target` already ([`HostError::is_present`]), or a file cannot be read or
-/// written; there is no copy then.
+/// There is something at `target` already, or beside it where the copy is made
+/// ([`HostError::is_present`], with the path), or a file cannot be read or written; there is no copy then.
 pub fn take(folder: &Path, target: &Path, form: Form) -> Result<Copied, HostError> {
-    if fs::symlink_metadata(target).is_ok() {
-        let source = io::Error::from(io::ErrorKind::AlreadyExists);
-        return Err(HostError::file("create", target, source));
+    let beside = suffixed(target, ".partial");
+    // What is there already is somebody's: it is neither written to nor taken away after a failure.
+    for path in [target, &beside] {
+        if fs::symlink_metadata(path).is_ok() {
+            let source = io::Error::from(io::ErrorKind::AlreadyExists);
+            return Err(HostError::file("create", path, source));
+        }
     }
     let mut copied = Copied::default();
     let mut entries = Vec::new();
     collect(folder, Path::new(""), &mut entries, &mut copied)?;
     copied.files = entries.iter().filter(|entry| !entry.is_folder).count();
-    let beside = suffixed(target, ".partial");
     let made = match form {
         Form::Folder => to_folder(folder, &beside, &entries),
         Form::Tar => to_tar(folder, &beside, &entries),
@@ -286,6 +289,21 @@ mod tests {
             assert_eq!(found, expected(), "{form:?}");
             let again = take(&config, &target, form).unwrap_err();
             assert!(again.is_present(), "{again}");
+            // What an earlier run left, or somebody else has there, stays.
+            let other = target.with_file_name("other");
+            let beside = target.with_file_name("other.partial");
+            match form {
+                Form::Folder => fs::create_dir_all(&beside).unwrap(),
+                Form::Tar | Form::Zip => fs::write(&beside, "theirs").unwrap(),
+            }
+            let refused = take(&config, &other, form).unwrap_err();
+            assert!(refused.is_present(), "{refused}");
+            assert!(refused.to_string().contains("other.partial"), "{refused}");
+            assert!(beside.exists());
+            match form {
+                Form::Folder => fs::remove_dir(&beside).unwrap(),
+                Form::Tar | Form::Zip => fs::remove_file(&beside).unwrap(),
+            }
         }
     }
 

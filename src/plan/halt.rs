@@ -200,12 +200,13 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
         .map(|container| asked(container, How::Remove))
         .collect();
     let ends = all(&mut draft, project, &ends, &[]);
+    let mut gone: Vec<usize> = ends.values().copied().collect();
     for stand_in in &observed.stand_ins {
         let action = Action::RemoveContainer {
             service: stand_in.service.clone(),
             name: stand_in.name.clone(),
         };
-        draft.push(action, "an interrupted run left it", []);
+        gone.push(draft.push(action, "an interrupted run left it", []));
     }
     let own = project
         .networks
@@ -219,7 +220,7 @@ pub fn down(project: &Project, observed: &Observed) -> Plan {
                     name: found.name.clone(),
                     id: found.id.clone(),
                 };
-                draft.push(action, "asked for", ends.values().copied());
+                draft.push(action, "asked for", gone.iter().copied());
             }
         }
     }

@@ -150,8 +150,8 @@ struct Early {
     stand_in: Option<String>,
 }
 
-/// Makes the containers that can be made before anything stops, by service and number. One whose name
-/// is still held stands in under another. What shares with others is bound to their containers, and
+/// Makes the containers that can be made before anything stops, by service and number. One that takes the
+/// place of another stands in under a name of its own until then. What shares with others is bound to their containers, and
 /// has to come after them.
 fn early<'a>(
     draft: &mut Draft,
@@ -170,11 +170,12 @@ fn early<'a>(
             continue;
         };
         let is_held = ends.iter().any(|end| end.container.name == piece.name);
-        let stand_in = piece.found.filter(|_| is_held);
-        if !project.sharing(piece.service).is_empty() || (is_held && stand_in.is_none()) {
+        if !project.sharing(piece.service).is_empty() || (is_held && piece.found.is_none()) {
             continue;
         }
-        let stand_in = stand_in.map(|found| found.stand_in_name(&piece.name));
+        // Whether its own name is free or not: it must not be taken for a second container of the
+        // service, whose data the first one has.
+        let stand_in = piece.found.map(|found| found.stand_in_name(&piece.name));
         let action = Action::CreateContainer {
             service: piece.service.to_owned(),
             name: piece.name.clone(),

@@ -114,7 +114,7 @@ fn what_is_pulled_anew_is_part_of_the_operation() {
             ran.stderr
         );
         instance.run(&["rollback"]).succeeded();
-        assert!(killed_with(instance, &["up", "--pull", "always"], 5).is_some());
+        assert!(killed_with(instance, &["up", "--pull", "always"], 7).is_some());
         let ran = instance.run(&["stop"]).ended_with(15);
         assert!(
             ran.stderr.contains("begun, not done: stop container"),

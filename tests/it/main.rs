@@ -47,6 +47,7 @@ mod servers_redis;
 mod servers_sharelatex;
 mod shell_words;
 mod smtp;
+mod stand_ins;
 mod status;
 mod texlive;
 mod unfinished;

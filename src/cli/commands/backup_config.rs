@@ -122,10 +122,16 @@ fn ends_with_slash(path: &Path) -> bool {
 }
 
 fn taken(error: host::HostError, target: &Path) -> CommandError {
-    if error.is_present() {
+    // Only where it is `target` that exists; the error names another path.
+    if error.is_present() && host::exists(target) {
         return present(target);
     }
-    CommandError::from(error).state("no backup was made")
+    let is_left = error.is_present();
+    let error = CommandError::from(error).state("no backup was made");
+    match is_left {
+        true => error.fix("remove it, if it is what a run left that was killed"),
+        false => error,
+    }
 }
 
 fn present(target: &Path) -> CommandError {

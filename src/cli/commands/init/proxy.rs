@@ -112,7 +112,7 @@ pub(super) fn add(session: &Session, root: &Path) -> Result<u8, CommandError> {
     // One in another place is the operator's.
     let is_elsewhere = rc("NGINX_CONFIG_PATH").is_some_and(|path| path != seed::NGINX_FILE);
     texts.retain(|(name, _)| !(is_elsewhere && *name == seed::NGINX_FILE));
-    let cautions = cautions(root, &wishes.tls);
+    let cautions = super::cautions(root, &wishes);
     for caution in &cautions {
         session.ui.warn(caution);
     }
