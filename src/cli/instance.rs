@@ -339,10 +339,10 @@ pub async fn observe(engine: &impl Stock, instance: &Instance) -> Result<Observe
     )
 }
 
-/// As [`observe`], as far as it matters to some services: see [`observe::concerning`].
+/// As [`observe()`], as far as it matters to some services: see [`observe::concerning`].
 ///
 /// # Errors
-/// As of [`observe`].
+/// As of [`observe()`].
 pub async fn observe_concerning(
     engine: &impl Stock,
     instance: &Instance,
