@@ -78,6 +78,8 @@ pub struct Deployment {
     pub urls: Vec<String>,
     /// What is odd about the operator's definitions.
     pub warnings: Vec<Finding>,
+    /// The services that no active profile brings, with their profiles; they are no part of the project.
+    pub inactive: BTreeMap<String, Vec<String>>,
     /// Where the operator says a value, by its path in the project such as `services.sharelatex.image`;
     /// mounts also by their path in the container: `services.mongo.volumes./data/db`.
     pub origins: BTreeMap<String, Place>,
@@ -104,6 +106,12 @@ pub struct Addition {
 }
 
 impl Deployment {
+    /// Whether there is such a service, be its profile active or not.
+    #[must_use]
+    pub fn defines(&self, service: &str) -> bool {
+        self.project.services.contains_key(service) || self.inactive.contains_key(service)
+    }
+
     /// Knows which values must not be shown.
     #[must_use]
     pub fn masker(&self) -> &'static Masker {
@@ -232,6 +240,8 @@ pub struct Definitions<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// Reads variables.env and files that the definitions name.
     pub read: &'a Read<'a>,
+    /// Profiles that are active beside those of `COMPOSE_PROFILES`.
+    pub profiles: &'a [String],
 }
 
 /// Image reference of a bundled server.
@@ -264,7 +274,12 @@ pub fn make(
     let rendered = text
         .render()
         .map_err(|error| DeploymentError::Template(Box::new(error)))?;
-    let Loaded { project, warnings } = load(rendered, settings, definitions)?;
+    let loaded = load(rendered, settings, definitions)?;
+    let Loaded {
+        project,
+        warnings,
+        inactive,
+    } = loaded;
     let needs_replica_set = settings.mongo.is_some() && era.needs_replica_set;
     Ok(Deployment {
         folders: folders(settings),
@@ -293,6 +308,7 @@ pub fn make(
         additions: Vec::new(),
         project,
         warnings,
+        inactive,
     })
 }
 
@@ -316,6 +332,7 @@ fn load(
         .split(',')
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
+        .chain(definitions.profiles.iter().cloned())
         .collect();
     let loaded = compose::load::load(&Request {
         name: &settings.project_name,

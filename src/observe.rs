@@ -187,7 +187,7 @@ async fn rest(
         }
     };
     let (visitors, strangers, holders) = futures_util::try_join!(
-        visitors::all(engine, project, &observed),
+        visitors::all(engine, deployment, &observed),
         strangers(engine, project, &observed.containers, concerns),
         holders
     )?;
@@ -219,7 +219,11 @@ fn seen_from_here(
         .map(|folder| (folder.path.clone(), state(&folder.path)))
         .collect();
     let is_here = machine::elsewhere(&observed.engine).is_none();
-    observed.taken_ports = taken_ports(project, &observed.containers, ports, holders, is_here);
+    // One of an inactive profile neither makes way nor is it taken away.
+    let ours = observed.containers.iter();
+    let ours = ours.filter(|found| !deployment.inactive.contains_key(&found.service));
+    let ours: Vec<&Container> = ours.collect();
+    observed.taken_ports = taken_ports(project, &ours, ports, holders, is_here);
 }
 
 /// An engine that keeps an image for several platforms shows the one of its own: where a service asks

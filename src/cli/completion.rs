@@ -78,8 +78,12 @@ fn fitting(names: &[String], current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The services of the instance that the line is about; none where it cannot be read.
 fn services(line: &[OsString]) -> Vec<String> {
-    let found = loaded(line).map(|instance| instance.deployment.project.services);
-    found.unwrap_or_default().into_keys().collect()
+    let Some(instance) = loaded(line) else {
+        return Vec::new();
+    };
+    let deployment = instance.deployment;
+    let active = deployment.project.services.into_keys();
+    active.chain(deployment.inactive.into_keys()).collect()
 }
 
 /// What may have a log in the instance that the line is about: its services, those inside the application
@@ -96,7 +100,8 @@ fn logged(line: &[OsString]) -> Vec<String> {
     let files = folder.and_then(|folder| tail::logs_of(&folder).ok());
     let stems = files.unwrap_or_default().into_iter();
     let stems = stems.filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()));
-    let services = deployment.project.services.into_keys();
+    let active = deployment.project.services.into_keys();
+    let services = active.chain(deployment.inactive.into_keys());
     let names: BTreeSet<String> = services
         .chain(kept.map(|row| row.name))
         .chain(stems)

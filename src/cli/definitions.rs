@@ -81,20 +81,26 @@ pub(super) fn look(texts: &Texts, sources: &Sources<'_>) -> Result<Look, Command
     // A withdrawn release is another matter.
     settings.accepted_retraction = Some(settings.version.to_string());
     let mut look = Look::default();
-    let problems =
-        match instance::deployment_of(sources.root, texts, &settings, files, sources.environment) {
-            Ok(deployment) => {
-                look.changes = changes(&deployment.project);
-                let mut problems = of_findings(&deployment.warnings, ProblemKind::Warning);
-                problems.extend(not_applied(&deployment));
-                problems.extend(refused(&deployment));
-                problems
-            }
-            Err(DeploymentError::Definition(LoadError(findings))) => {
-                of_findings(&findings, ProblemKind::Error)
-            }
-            Err(other) => return Err(other.into()),
-        };
+    let problems = match instance::deployment_of(
+        sources.root,
+        texts,
+        &settings,
+        files,
+        sources.environment,
+        &[],
+    ) {
+        Ok(deployment) => {
+            look.changes = changes(&deployment.project);
+            let mut problems = of_findings(&deployment.warnings, ProblemKind::Warning);
+            problems.extend(not_applied(&deployment));
+            problems.extend(refused(&deployment));
+            problems
+        }
+        Err(DeploymentError::Definition(LoadError(findings))) => {
+            of_findings(&findings, ProblemKind::Error)
+        }
+        Err(other) => return Err(other.into()),
+    };
     let shown = |problem: Problem| {
         let place = problem.place.as_ref();
         let line = place.and_then(|at| files::shown_line(texts, &at.file, at.line));

@@ -30,7 +30,7 @@ use crate::observe;
 use crate::observed::Observed;
 use crate::plan::{self, Plan, UpRequest};
 use crate::release::Catalogue;
-use crate::settings::problem::ProblemKind;
+use crate::settings::problem::{Problem, ProblemKind};
 use crate::settings::{self, Settings, Sources};
 use crate::site;
 
@@ -129,6 +129,45 @@ pub fn from_all_texts(
     dotenv: &str,
     files: Vec<File>,
 ) -> Result<Instance, CommandError> {
+    with_profiles(session, root, texts, (dotenv, files), &[])
+}
+
+/// The instance with the services that are named, those of inactive profiles included: naming a service
+/// activates its profiles, as with Docker Compose.
+///
+/// # Errors
+/// A name is unknown, or the configuration is wrong with those profiles.
+pub fn naming(
+    session: &Session,
+    instance: Instance,
+    services: &[String],
+) -> Result<Instance, CommandError> {
+    known(&instance, services)?;
+    let inactive = &instance.deployment.inactive;
+    let named = services.iter().filter_map(|name| inactive.get(name));
+    let profiles: Vec<String> = named.flatten().cloned().collect();
+    if profiles.is_empty() {
+        return Ok(instance);
+    }
+    let root = &instance.root;
+    let definitions = (&*dotenv(root)?, override_file(root)?);
+    with_profiles(session, root, &read_all(root)?, definitions, &profiles)
+}
+
+/// As [`from_all_texts`], with profiles that are active because a service of theirs is named. What is odd
+/// about the texts was said when they were read without.
+fn with_profiles(
+    session: &Session,
+    root: &Path,
+    texts: &Texts,
+    (dotenv, files): (&str, Vec<File>),
+    profiles: &[String],
+) -> Result<Instance, CommandError> {
+    let say = |problem: &Problem, line: Option<&str>| {
+        if profiles.is_empty() {
+            session.ui.problem(problem, line);
+        }
+    };
     // What a shell sets by itself, and a service manager does not.
     let of_shell = |name: &str| match name {
         "PWD" => Some(session.current_folder.display().to_string()),
@@ -162,15 +201,15 @@ pub fn from_all_texts(
             .place
             .as_ref()
             .and_then(|at| line_of(&at.file, at.line));
-        session.ui.problem(problem, line.as_deref());
+        say(problem, line.as_deref());
     }
-    let deployment = deployment_of(root, texts, &settings, files, &environment)
+    let deployment = deployment_of(root, texts, &settings, files, &environment, profiles)
         .map_err(|error| of_deployment(error, &line_of))?;
     for finding in &deployment.warnings {
         let problem = of_finding(finding, ProblemKind::Warning);
         warnings.push(problem.text.clone());
         let line = line_of(&finding.place.file, finding.place.line);
-        session.ui.problem(&problem, line.as_deref());
+        say(&problem, line.as_deref());
     }
     let (root, program) = (root.to_path_buf(), host::program()?);
     Ok(Instance {
@@ -189,6 +228,7 @@ pub(super) fn deployment_of(
     settings: &Settings,
     files: Vec<File>,
     environment: &dyn Fn(&str) -> Option<String>,
+    profiles: &[String],
 ) -> Result<Deployment, DeploymentError> {
     let context = Context {
         bundled_tag: bundled::TAG.to_owned(),
@@ -199,6 +239,7 @@ pub(super) fn deployment_of(
     let definitions = Definitions {
         files,
         environment,
+        profiles,
         // The text at hand may not be written yet.
         read: &|path| {
             if path == variables_file {
@@ -439,12 +480,14 @@ pub async fn lock_unless_dry(
 /// # Errors
 /// A name is unknown.
 pub fn known(instance: &Instance, services: &[String]) -> Result<(), CommandError> {
-    let all = &instance.deployment.project.services;
-    let Some(unknown) = services.iter().find(|name| !all.contains_key(*name)) else {
+    let deployment = &instance.deployment;
+    let Some(unknown) = services.iter().find(|name| !deployment.defines(name)) else {
         return Ok(());
     };
-    let names: Vec<String> = all.keys().map(|name| format!("`{name}`")).collect();
-    let nearest = likeness::nearest(all.keys().map(String::as_str), unknown, SIMILAR);
+    let active = deployment.project.services.keys();
+    let all = active.chain(deployment.inactive.keys());
+    let names: Vec<String> = all.clone().map(|name| format!("`{name}`")).collect();
+    let nearest = likeness::nearest(all.map(String::as_str), unknown, SIMILAR);
     let error = CommandError::new(
         "UNKNOWN_SERVICE",
         exit::USAGE,

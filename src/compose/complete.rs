@@ -23,6 +23,8 @@ pub(super) struct Completion<'a> {
     pub(super) root: Node,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// The services that no active profile brings, with their profiles.
+    pub(super) inactive: BTreeMap<String, Vec<String>>,
 }
 
 /// Sections whose entries services refer to.
@@ -36,12 +38,20 @@ impl<'a> Completion<'a> {
             root,
             problems: Vec::new(),
             warnings: Vec::new(),
+            inactive: BTreeMap::new(),
         }
     }
 
     pub(super) fn run(&mut self, base: Base<'_>) {
         let mut services = self.take("services");
-        services.retain(|_, service| self.is_active(service));
+        let (active, inactive) = services
+            .into_iter()
+            .partition(|(_, one)| self.is_active(one));
+        services = active;
+        let inactive: Map = inactive;
+        let profiles = |service: &Node| texts(service.get("profiles"));
+        let inactive = inactive.into_iter();
+        self.inactive = inactive.map(|(name, one)| (name, profiles(&one))).collect();
         for (name, service) in &mut services {
             base.service(service);
             imply(service);

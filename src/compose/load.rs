@@ -3,6 +3,7 @@
 //!
 //! The rules are those of Docker Compose 2.40 (`docker compose config`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,8 @@ pub struct Loaded {
     pub project: Project,
     /// What was odd.
     pub warnings: Vec<Finding>,
+    /// The services that no active profile brings, with their profiles.
+    pub inactive: BTreeMap<String, Vec<String>>,
 }
 
 /// Something about a file, ready to be shown.
@@ -148,6 +151,7 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, LoadError> {
         files: Vec::new(),
         trail: Vec::new(),
         warnings: Vec::new(),
+        inactive: BTreeMap::new(),
     };
     let project = match loader.project() {
         Ok(project) => project,
@@ -159,6 +163,7 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, LoadError> {
     Ok(Loaded {
         project,
         warnings: loader.findings(warnings),
+        inactive: loader.inactive,
     })
 }
 
@@ -170,6 +175,7 @@ pub(super) struct Loader<'a> {
     /// The included files that are being read, each included by the one before.
     pub(super) trail: Vec<String>,
     pub(super) warnings: Vec<Problem>,
+    inactive: BTreeMap<String, Vec<String>>,
 }
 
 impl Loader<'_> {
@@ -213,6 +219,7 @@ impl Loader<'_> {
         let mut completion = Completion::new(self.request, &name, root);
         completion.run(base);
         self.warnings.append(&mut completion.warnings);
+        self.inactive = std::mem::take(&mut completion.inactive);
         if !completion.problems.is_empty() {
             return Err(Failure::Problems(completion.problems));
         }

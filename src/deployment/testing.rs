@@ -29,6 +29,7 @@ pub(crate) fn deployment(rc: &str, variables: &str, version: &str) -> Deployment
         files: Vec::new(),
         environment: &|_| None,
         read: &|_| Ok(variables.to_owned()),
+        profiles: &[],
     };
     make(
         &settings,

@@ -48,7 +48,7 @@ pub(super) fn wanted_ports(project: &Project, ours: &[Container]) -> Vec<WantedP
 /// Those of the wanted ports that somebody else holds.
 pub(super) fn taken_ports(
     project: &Project,
-    ours: &[Container],
+    ours: &[&Container],
     wanted: Vec<WantedPort>,
     holders: &[PortHolder],
     is_here: bool,
@@ -148,6 +148,7 @@ mod tests {
         let after = load::project(text, "p").unwrap();
         let holders = engine.published_ports().await.unwrap();
         let wanted = wanted_ports(&after, &ours);
+        let ours: Vec<&Container> = ours.iter().collect();
         taken_ports(&after, &ours, wanted, &holders, false)
     }
 

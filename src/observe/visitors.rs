@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::try_join_all;
 
 use crate::compose::Project;
+use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::stock::Stock;
@@ -18,10 +19,10 @@ use crate::observed::network::Whose;
 /// anew. Asked only where there is such a network: the engine tells it container by container.
 pub(super) async fn all(
     engine: &impl Stock,
-    project: &Project,
+    deployment: &Deployment,
     observed: &Observed,
 ) -> Result<Vec<Visitor>, EngineError> {
-    let differing = observed.differing_networks(project).into_iter();
+    let differing = observed.differing_networks(&deployment.project).into_iter();
     let differing = differing.filter(|differing| differing.is_ours);
     let networks: BTreeSet<String> = differing.map(|found| found.network.id.clone()).collect();
     if networks.is_empty() {
@@ -31,7 +32,7 @@ pub(super) async fn all(
     let is_known = |id: &str| observed.containers.iter().any(|known| known.id == id);
     let others = listed.iter().filter(|found| !is_known(&found.id));
     let others = try_join_all(others.map(|found| engine.container(&found.id))).await?;
-    let is_orphan = |found: &&Container| !project.services.contains_key(&found.service);
+    let is_orphan = |found: &&Container| !deployment.defines(&found.service);
     let orphans = observed.containers.iter().filter(is_orphan);
     let foreign = others.iter().flatten();
     let all = foreign

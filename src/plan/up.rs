@@ -14,14 +14,13 @@ use crate::compose::{MountSource, Service};
 use crate::deployment::Deployment;
 use crate::observed::{Container, FolderState, Observed};
 
-/// Containers of the project whose service is not part of the deployment.
+/// Containers of the project whose service is not part of the deployment, not even of an inactive
+/// profile.
 #[must_use]
 pub fn orphans<'a>(deployment: &Deployment, observed: &'a Observed) -> Vec<&'a Container> {
-    let services = &deployment.project.services;
-    observed
-        .containers
-        .iter()
-        .filter(|found| !services.contains_key(&found.service))
+    let containers = observed.containers.iter();
+    containers
+        .filter(|found| !deployment.defines(&found.service))
         .collect()
 }
 

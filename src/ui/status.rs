@@ -138,11 +138,12 @@ struct Place<'a> {
 }
 
 /// All places in start order: the containers there are, and those that should be. A service that
-/// has none and needs none still has one place.
+/// has none and needs none still has one place. Behind them, what there is of inactive profiles.
 fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>> {
     let project = &deployment.project;
     let mut places = Vec::new();
-    for service in project.start_order() {
+    let inactive = deployment.inactive.keys().map(String::as_str);
+    for service in project.start_order().into_iter().chain(inactive) {
         let found = observed.containers_of(service);
         for (position, container) in found.iter().enumerate() {
             // The probe asks the first one.
@@ -159,7 +160,10 @@ fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>>
             });
         }
         let is_there = |number: u32| found.iter().any(|found| found.number() == number);
-        let wanted = project.scale(service).max(u32::from(found.is_empty()));
+        let wanted = match project.services.contains_key(service) {
+            true => project.scale(service).max(u32::from(found.is_empty())),
+            false => 0,
+        };
         for number in (1..=wanted).filter(|number| !is_there(*number)) {
             places.push(Place {
                 service,

@@ -80,6 +80,20 @@ pub fn list(items: &[String]) -> String {
     }
 }
 
+/// How many are named where there may be hundreds.
+const FEW: usize = 5;
+
+/// As [`list`], with no more than a few by name: `a, b, c, d, e and 95 others`.
+#[must_use]
+pub fn few(items: &[String]) -> String {
+    match items.split_at_checked(FEW) {
+        Some((first, rest)) if rest.len() > 1 => {
+            format!("{} and {} others", first.join(", "), rest.len())
+        }
+        _ => list(items),
+    }
+}
+
 /// `0.4s`, `12s`, `4m10s`, `3h20m`, `2d4h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {
@@ -189,6 +203,12 @@ mod tests {
         let items = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(list(&items(&["a"])), "a");
         assert_eq!(list(&items(&["a", "b", "c"])), "a, b and c");
+        assert_eq!(
+            few(&items(&["a", "b", "c", "d", "e", "f"])),
+            "a, b, c, d, e and f"
+        );
+        let many = few(&items(&["a", "b", "c", "d", "e", "f", "g"]));
+        assert_eq!(many, "a, b, c, d, e and 2 others");
         assert_eq!(duration(Duration::from_millis(440)), "0.4s");
         assert_eq!(duration(Duration::from_secs(250)), "4m10s");
         assert_eq!(duration(Duration::from_secs(12_000)), "3h20m");

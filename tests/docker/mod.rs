@@ -23,6 +23,7 @@ mod old_scripts;
 mod overrides;
 mod people;
 mod private_engine;
+mod profiles;
 mod pulls;
 mod raw;
 mod ready;

@@ -51,6 +51,7 @@ pub fn deployment(root: &Path, more: &str) -> Deployment {
         files: Vec::new(),
         environment: &|_| None,
         read: &|_| Ok("OVERLEAF_INVITE_TOKEN_SECRET=0123456789abcdef\n".to_owned()),
+        profiles: &[],
     };
     let catalogue = Catalogue::load().unwrap();
     let mut made =

@@ -194,5 +194,6 @@ pub fn bare(root: &str, project: Project) -> Deployment {
         origins: BTreeMap::new(),
         contents: BTreeMap::new(),
         additions: Vec::new(),
+        inactive: BTreeMap::new(),
     }
 }

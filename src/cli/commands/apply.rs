@@ -44,9 +44,9 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &root, "apply").await?;
     unfinished_gate(session, &root, "apply")?;
     let instance = instance::load_at(session, &root)?;
-    let deployment = &instance.deployment;
     let request = saved.request();
-    instance::known(&instance, &request.services)?;
+    let instance = instance::naming(session, instance, &request.services)?;
+    let deployment = &instance.deployment;
     let engine = instance::engine(session, &root).await?;
     unfinished::stops(session, &root, &engine).await?;
     let observed = instance::observe(&engine, &instance).await?;

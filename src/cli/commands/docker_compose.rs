@@ -177,7 +177,7 @@ async fn answer(own: &Own, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let (Own::Ps(ps::Args { services, .. }) | Own::Top { services } | Own::Rm { services, .. }) =
         own;
-    instance::known(&instance, services)?;
+    let instance = instance::naming(session, instance, services)?;
     let engine = instance::engine(session, &instance.root).await?;
     match own {
         Own::Ps(args) => ps::show(args, session, &instance, &engine).await?,

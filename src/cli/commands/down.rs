@@ -53,7 +53,7 @@ fn say_visitors(session: &Session, observed: &Observed) {
             session.ui.warn(&format!(
                 "network `{}` stays, because containers of somebody else run in it: {}",
                 network.name,
-                words::list(&names)
+                words::few(&names)
             ));
         }
     }

@@ -169,7 +169,7 @@ async fn pull(
     newer: bool,
 ) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
-    instance::known(&instance, services)?;
+    let instance = instance::naming(session, instance, services)?;
     let engine = instance::engine(session, &instance.root).await?;
     let deployment = &instance.deployment;
     let extra: Vec<(String, String)> = match texlive {

@@ -197,7 +197,9 @@ impl Search {
         let catalogue = Catalogue::load().context("the release catalogue does not load")?;
         let era = catalogue.era(&deployment.version);
         let era = era.context("the release catalogue does not load")?;
-        let services = deployment.project.start_order().into_iter();
+        let inactive = deployment.inactive.keys().map(String::as_str);
+        let inactive = inactive.filter(|name| choice.services.iter().any(|named| named == name));
+        let services = deployment.project.start_order().into_iter().chain(inactive);
         Ok(Self {
             services: services.map(ToOwned::to_owned).collect(),
             log_folder: era.log.clone(),

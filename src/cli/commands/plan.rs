@@ -37,10 +37,11 @@ pub struct Args {
 /// The configuration cannot be used, the engine cannot be asked, something stands in the way, or
 /// the file cannot be written.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let (mut instance, engine) = instance::load_and_connect(session)?;
+    let (instance, engine) = instance::load_and_connect(session)?;
+    let request = args.scope.request();
+    let mut instance = instance::naming(session, instance, &request.services)?;
     unfinished::mention(session, &instance.root, &mut instance.warnings);
     let deployment = &instance.deployment;
-    let request = args.scope.request(&instance)?;
     definitions::say_not_applied(session, &instance);
     let engine = engine.await?;
     let observed = instance::observe(&engine, &instance).await?;

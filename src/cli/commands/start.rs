@@ -24,7 +24,7 @@ pub struct Args {
 /// service does not become ready.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
-    instance::known(&instance, &args.services)?;
+    let instance = instance::naming(session, instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "start").await?;
     unfinished_gate(session, &instance.root, "start")?;
     let engine = instance::engine(session, &instance.root).await?;

@@ -25,7 +25,7 @@ pub struct Args {
 /// A service is unknown, the engine cannot be asked, or a step fails.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
-    instance::known(&instance, &args.services)?;
+    let instance = instance::naming(session, instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
     unfinished_gate(session, &instance.root, "stop")?;
     let engine = instance::engine(session, &instance.root).await?;

@@ -41,7 +41,7 @@ pub struct Args {
 /// What an `up` and its plan are about.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Scope {
-    /// Services to bring up, with what they need; all when none is named
+    /// Services to bring up, with what they need; all when none is named. Naming one activates its profiles
     services: Vec<String>,
     /// Leave what the named services need as it is
     #[arg(long)]
@@ -69,12 +69,9 @@ enum PullArg {
 
 impl Scope {
     /// What is asked for.
-    ///
-    /// # Errors
-    /// A service is unknown.
-    pub fn request(&self, instance: &Instance) -> Result<UpRequest, CommandError> {
-        instance::known(instance, &self.services)?;
-        Ok(UpRequest {
+    #[must_use]
+    pub fn request(&self) -> UpRequest {
+        UpRequest {
             services: self.services.clone(),
             no_deps: self.no_deps,
             force_recreate: self.force_recreate,
@@ -85,7 +82,7 @@ impl Scope {
                 Some(PullArg::Missing) => PullWish::Missing,
                 Some(PullArg::Never) => PullWish::Never,
             },
-        })
+        }
     }
 }
 
@@ -103,7 +100,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         bundle(session, &root, &mut texts)?;
     }
     let instance = instance::from_texts(session, &root, &texts)?;
-    let request = args.scope.request(&instance)?;
+    let request = args.scope.request();
+    let instance = instance::naming(session, instance, &request.services)?;
     let engine = engine.await?;
     unfinished::stops(session, &root, &engine).await?;
     let wish = Wish {
@@ -240,8 +238,12 @@ fn say_orphans(session: &Session, instance: &Instance, observed: &Observed, requ
         .iter()
         .map(|found| format!("`{}`", found.name))
         .collect();
-    let names = crate::ui::words::list(&names);
-    let advice = "`toolkit up --remove-orphans` removes it";
+    let them = match names.len() {
+        1 => "it",
+        _ => "them",
+    };
+    let names = crate::ui::words::few(&names);
+    let advice = format!("`toolkit up --remove-orphans` removes {them}");
     session
         .ui
         .warn(&format!("not configured any more: {names}; {advice}"));
