@@ -405,7 +405,9 @@ impl<E: Engine> Work<'_, E> {
     async fn stop(&self, service: &str, name: &str, grace: Duration) -> Result<(), StepError> {
         let before = self.engine.container(name).await?;
         let ran = before.is_some_and(|container| container.state == ContainerState::Running);
+        let begun = Instant::now();
         self.engine.stop(name, grace).await?;
+        let waited = begun.elapsed();
         if !ran {
             return Ok(());
         }
@@ -415,7 +417,8 @@ impl<E: Engine> Work<'_, E> {
         let ContainerState::Exited { exit_code } = container.state else {
             return Ok(());
         };
-        if exit_code == KILLED {
+        // One that a signal of its own choice ends so did not have to be killed.
+        if exit_code == KILLED && waited >= grace {
             let text = format!(
                 "`{service}` was killed after {} s; it did not stop by itself",
                 grace.as_secs()

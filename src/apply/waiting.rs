@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::engine::EngineEvent;
 use crate::engine::EngineEventKind;
 use crate::event::Event;
+use crate::host;
 use crate::observed::lack::{self, Lack, Phase};
 use crate::observed::{Container, ContainerState, Health};
 use crate::probe;
@@ -309,9 +310,18 @@ impl<E: Engine> Work<'_, E> {
     /// A service that fails, that is not ready at the deadline, or the wish of the operator to stop.
     pub async fn await_ready(&self, services: &[&str]) -> Result<(), super::ApplyError> {
         let waits = self.containers_of(services).await;
+        let project = &self.deployment.project;
+        // One that was asked for by itself is not there for others only.
+        let is_for_others = |service: &str| {
+            let mut others = services
+                .iter()
+                .filter_map(|other| project.services.get(*other));
+            project.is_optional(service)
+                && others.any(|other| other.depends_on.contains_key(service))
+        };
         let waits = waits
             .iter()
-            .map(|(service, name)| self.ready(service, name));
+            .map(|(service, name)| self.ready(service, name, is_for_others(service)));
         let outcome = futures_util::future::try_join_all(waits).await;
         match outcome {
             Ok(_) => Ok(()),
@@ -379,10 +389,11 @@ impl<E: Engine> Work<'_, E> {
         all
     }
 
-    async fn ready(&self, service: &str, name: &str) -> Result<(), StepError> {
+    async fn ready(&self, service: &str, name: &str, is_optional: bool) -> Result<(), StepError> {
         let begun = Instant::now();
         let project = &self.deployment.project;
-        let is_optional = project.is_optional(service);
+        // When it was first seen to run, of the run that goes on.
+        let mut seen: Option<(String, Instant)> = None;
         let waited = until(self, service, name, async |container| {
             if is_optional && container.health == Some(Health::Unhealthy) {
                 return Err(at_once(self, service, container, FailureKind::Unhealthy).await);
@@ -396,7 +407,15 @@ impl<E: Engine> Work<'_, E> {
                 }
                 None => None,
             };
-            Ok(lack::of(container, lost.as_deref(), readiness.as_ref()))
+            let since = match seen.take() {
+                Some((started, since)) if started == container.started_at => since,
+                _ => Instant::now(),
+            };
+            seen = Some((container.started_at.clone(), since));
+            let is_asked = readiness.is_some() || container.health.is_some();
+            let settled = || lack::unsettled(container, host::now(), since.elapsed());
+            Ok(lack::of(container, lost.as_deref(), readiness.as_ref())
+                .or_else(|| (!is_asked).then(settled).flatten()))
         });
         match waited.await {
             // A task that is done is as ready as it gets.

@@ -1,6 +1,11 @@
 //! What a service lacks on its way to doing its work. The reasons are put into words here and
 //! nowhere else: `status`, plans and the wait of `up` say the same.
 
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::{Container, ContainerState, Health, Observed, Readiness};
 use crate::compose::Project;
 
@@ -110,6 +115,30 @@ pub fn of(
         .then(|| Lack::new(Phase::Health, "its first health check is due"))
 }
 
+/// How long a service that nobody can ask has to run before it counts as doing its work; longer where
+/// it was started again by itself, because the engine waits longer before each further start.
+const SETTLED: Duration = Duration::from_secs(1);
+const SETTLED_AGAIN: Duration = Duration::from_secs(10);
+
+/// What a running container lacks that has neither a probe nor a health check: that it has run for a
+/// while. `seen` tells for how long it was seen to run, which counts where the engine's clock is another
+/// one.
+#[must_use]
+pub fn unsettled(container: &Container, now: OffsetDateTime, seen: Duration) -> Option<Lack> {
+    let needed = match container.restarts {
+        0 => SETTLED,
+        _ => SETTLED_AGAIN,
+    };
+    let started = OffsetDateTime::parse(&container.started_at, &Rfc3339);
+    let has_run = started.is_ok_and(|started| now - started >= needed);
+    let because = match container.restarts {
+        0 => "it runs for a moment only".to_owned(),
+        1 => "it was started again and runs for a moment only".to_owned(),
+        times => format!("it was started again {times} times and runs for a moment only"),
+    };
+    (!has_run && seen < needed).then(|| Lack::new(Phase::Start, because))
+}
+
 impl Container {
     /// Why nobody can reach it although it runs: after a restart of the engine or of the host, a
     /// container can come back without its network or without its published ports. Making it anew
@@ -156,7 +185,17 @@ impl Observed {
             return Some("it does not exist".to_owned());
         };
         let lost = self.lost_network(service);
-        of(container, lost, self.readiness.get(service)).map(|lack| lack.because)
+        let readiness = self.readiness.get(service);
+        let is_asked = readiness.is_some() || container.health.is_some();
+        // One that starts again and again runs at many a look.
+        let again = || match self.moment {
+            Some(now) if !is_asked && container.restarts > 0 => {
+                unsettled(container, now, Duration::ZERO)
+            }
+            _ => None,
+        };
+        let lack = of(container, lost, readiness).or_else(again);
+        lack.map(|lack| lack.because)
     }
 
     /// All services that should do their work and do not, with the reason, in start order. A task
