@@ -20,7 +20,7 @@ pub struct Report {
     pub configuration: Configuration,
 }
 
-/// An operation that goes on, or that its run did not end.
+/// An operation that goes on, that its run did not end, or that ended other than well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     /// Its identifier.
@@ -35,6 +35,28 @@ pub struct Operation {
     pub steps: usize,
     /// The run that carries it out; `None` when there is none any more.
     pub run: Option<Run>,
+    /// How it ended, where that is neither well nor by being cut off.
+    pub ending: Option<Ending>,
+}
+
+/// How an operation ended that did not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A step failed, or a service did not become ready.
+    Failed,
+    /// The operator stopped it.
+    Interrupted,
+}
+
+impl Ending {
+    /// Its word in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// A run that goes on.

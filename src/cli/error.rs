@@ -400,7 +400,7 @@ impl From<ApplyError> for CommandError {
                 steps,
             } => Self::new("INTERRUPTED", exit_code, "stopped on request")
                 .state(left(done, begun, steps))
-                .fix("the same command goes on from here"),
+                .fix("the same command or `toolkit resume` goes on from here, `toolkit rollback` goes back"),
         }
     }
 }

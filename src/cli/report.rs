@@ -12,11 +12,11 @@ use crate::applied;
 use crate::engine::inside::{Inside, Usage};
 use crate::engine::stock::Stock;
 use crate::host::lock;
-use crate::journal;
+use crate::journal::{self, Outcome};
 use crate::observe;
 use crate::observed::{Container, EngineFacts, Observed};
 use crate::plan::{self, UpRequest};
-use crate::report::{Configuration, Operation, Report, Run, Told};
+use crate::report::{Configuration, Ending, Operation, Report, Run, Told};
 
 /// Everything about an instance.
 ///
@@ -98,9 +98,13 @@ impl Kept {
     }
 }
 
-/// The operation that goes on or did not end; why that is not known.
+/// The operation that goes on or did not come to its end; why that is not known.
 pub fn operation_of(state: &Path) -> Result<Option<Operation>, String> {
-    let found = journal::unfinished(state).map_err(|error| error.to_string())?;
+    let found = match journal::unfinished(state) {
+        Ok(None) => journal::last_failed(state),
+        other => other,
+    };
+    let found = found.map_err(|error| error.to_string())?;
     let Some(found) = found else { return Ok(None) };
     let operation = found.operation;
     // The run that holds the lock can be another one, which has not begun to work yet.
@@ -114,6 +118,11 @@ pub fn operation_of(state: &Path) -> Result<Option<Operation>, String> {
         id: operation.id,
         command: operation.command,
         started: operation.started,
+        ending: found.outcome.and_then(|outcome| match outcome {
+            Outcome::Failed => Some(Ending::Failed),
+            Outcome::Interrupted => Some(Ending::Interrupted),
+            Outcome::Done | Outcome::RolledBack => None,
+        }),
         done: found.done.len(),
         steps: operation.steps.len(),
     }))

@@ -162,7 +162,8 @@ fn local(page: &mut Page, local: &Local) {
 
 fn operation(page: &mut Page, found: &Result<Option<Operation>, String>) {
     let is = |goes_on: bool| match found {
-        Ok(Some(operation)) => operation.run.is_some() == goes_on,
+        // What failed or was interrupted has ended, and stops no other command.
+        Ok(Some(operation)) => operation.ending.is_none() && operation.run.is_some() == goes_on,
         _ => false,
     };
     // A journal that cannot be read stops every command as an unfinished operation does.

@@ -11,7 +11,7 @@ use super::history::local;
 use super::words::{self, Style};
 use crate::observed::condition::{CertificateFile, Disk, MongoCondition, Pending, RedisCondition};
 use crate::observed::machine::Asked;
-use crate::report::{Configuration, Operation, Report};
+use crate::report::{Configuration, Ending, Operation, Report};
 
 /// Characters of the longest name of a part, and the gap behind it.
 const NAMES: usize = 15;
@@ -210,10 +210,17 @@ fn operation(
             let step = step.unwrap_or_default();
             format!("{begun} goes on (pid {}), {progress}{step}", run.process)
         }
-        None => format!(
-            "{begun} {}, {progress}; `toolkit resume` or `toolkit rollback`",
-            style.yellow("did not end")
-        ),
+        None => {
+            let how = match found.ending {
+                Some(Ending::Failed) => "failed",
+                Some(Ending::Interrupted) => "was interrupted",
+                None => "did not end",
+            };
+            format!(
+                "{begun} {}, {progress}; `toolkit resume` or `toolkit rollback`",
+                style.yellow(how)
+            )
+        }
     }
 }
 
@@ -353,6 +360,7 @@ fn operation_value(found: &Result<Option<Operation>, String>) -> Value {
             "done": found.done,
             "steps": found.steps,
             "running": found.run.is_some(),
+            "ending": found.ending.map(Ending::word),
             "process": found.run.as_ref().map(|run| run.process),
             "step": found.run.as_ref().and_then(|run| run.step.as_ref()),
         }),

@@ -317,6 +317,45 @@ fn a_restart_loop_is_recognised_long_before_the_deadline() {
     ] {
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
+    // What failed is not done: it is shown, and `resume` asks for it again.
+    let shown = instance.run(&["status"]).succeeded().stdout;
+    assert!(shown.contains(" failed, "), "{shown}");
+    let ran = instance.run(&["resume"]).ended_with(1);
+    assert!(ran.stderr.contains("again: "), "{}", ran.stderr);
+    instance.sandbox.write("config/variables.env", &variables);
+    instance.run(&["resume"]).succeeded();
+    let shown = instance.run(&["status"]).succeeded().stdout;
+    assert!(shown.contains("none is unfinished"), "{shown}");
+    let ran = instance.run(&["resume"]).succeeded();
+    assert!(ran.stderr.contains("nothing to do"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_restart_loop_of_what_nobody_can_ask_is_recognised_too() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up"]).succeeded();
+    let containers = instance.containers();
+    let redis = containers.iter().find(|found| found.service == "redis");
+    let image = &redis.unwrap().image;
+    let text = |port: &str| {
+        format!(
+            "services:\n  worker:\n    image: {image}\n    command: [redis-server, --dir, /tmp, --port, \"{port}\"]\n    healthcheck: {{disable: true}}\n    restart: always\n"
+        )
+    };
+    let file = "config/docker-compose.override.yml";
+    instance.sandbox.write(file, &text("nonsense"));
+    // At the first look it runs, and again at most later ones.
+    for _ in 0..3 {
+        let ran = instance.run(&["up", "worker"]).ended_with(1);
+        let expected = "`worker` ends again and again";
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+    instance.sandbox.write(file, &text("7782"));
+    instance.run(&["up"]).succeeded();
+    let ran = instance.run(&["up"]).succeeded();
+    assert!(ran.stderr.contains("nothing to do"), "{}", ran.stderr);
 }
 
 /// An image of this machine's nginx, removed with everything when it goes out of scope.

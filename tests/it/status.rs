@@ -189,6 +189,7 @@ pub fn ill() -> Report {
         started: "2026-01-02T03:04:05Z".to_owned(),
         done: 1,
         steps: 4,
+        ending: None,
         run: None,
     }));
     report.configuration = Configuration {

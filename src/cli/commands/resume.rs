@@ -1,12 +1,12 @@
-//! `toolkit resume`: does again what an unfinished operation was asked for.
+//! `toolkit resume`: does again what an operation was asked for that did not come to its end.
 
 use super::super::{Session, error::CommandError, exit, instance, state_folder, unfinished};
 use crate::journal;
 
 /// Finish what an earlier run was asked for and did not end
 ///
-/// Does the same command again, from whatever stands. Without an unfinished operation nothing is
-/// done.
+/// Does the same command again, from whatever stands: that of a run that was cut off, or of the last one
+/// when it failed or was interrupted. When the last one came to its end, nothing is done.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  toolkit resume\n  toolkit resume --dry-run")]
 pub struct Args {}
@@ -17,7 +17,12 @@ pub struct Args {}
 /// The journal cannot be read, or the command ends with an error.
 pub fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
-    let Some(found) = journal::unfinished(&state_folder(&root))? else {
+    let state = state_folder(&root);
+    let found = match journal::unfinished(&state)? {
+        Some(found) => Some(found),
+        None => journal::last_failed(&state)?,
+    };
+    let Some(found) = found else {
         return Ok(nothing(session, "resume"));
     };
     let operation = &found.operation;
