@@ -16,6 +16,7 @@ use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use crate::compose::Project;
+use crate::compose::canonical;
 use crate::deployment::Deployment;
 use crate::deployment::standalone;
 use crate::engine;
@@ -298,6 +299,23 @@ fn wanted(
         }
     }
     made
+}
+
+/// What the engine would show of the containers of a project that was applied earlier, by the hash of
+/// their definitions.
+#[must_use]
+pub fn of_earlier(project: &Project) -> BTreeMap<String, Made> {
+    let (none, contents) = (BTreeMap::new(), BTreeMap::new());
+    let services = project.services.iter();
+    let made = services.map(|(service, definition)| {
+        let name = project.container_name(service);
+        let request = request::of(project, service, definition, (&name, 1), &none, &contents);
+        (
+            canonical::service_hash(definition),
+            engine::wanted(&request),
+        )
+    });
+    made.collect()
 }
 
 /// Looks at the files that were put into containers: the engine's answers do not show them.

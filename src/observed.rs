@@ -57,6 +57,9 @@ pub struct Observed {
     /// The same made from the definitions for other hands, where they differ: a container that Docker
     /// Compose made of those is as good.
     pub accepted: BTreeMap<(String, u32), Made>,
+    /// What the engine would show of containers as they were last applied, by the hash of their
+    /// definition; looked up only where no container of now tells what the engine fills in.
+    pub earlier: BTreeMap<String, Made>,
     /// What the engine would show of a network made now, by its name, as far as its definition says.
     pub wanted_networks: BTreeMap<String, Made>,
     /// What the engine would show of a named volume made now, by its name; the driver is empty where

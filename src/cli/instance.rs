@@ -12,6 +12,7 @@ use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
 use super::operation::{self, Applies};
 use super::{Session, error::CommandError, exit};
+use crate::applied;
 use crate::apply::Work;
 use crate::bundled;
 use crate::check::Ignored;
@@ -400,7 +401,19 @@ fn with_left_behind(instance: &Instance, mut observed: Observed) -> Result<Obser
     observed.left_behind = left_behind
         .map(|held| ((held.service, held.number), held.volumes))
         .collect();
+    know_earlier(instance, &mut observed);
     Ok(observed)
+}
+
+/// Looks up what was last applied, where no container of now tells what the engine fills in.
+pub fn know_earlier(instance: &Instance, observed: &mut Observed) {
+    let is_known = plan::difference::is_known_what_is_filled_in(&instance.deployment, observed);
+    if !observed.containers.is_empty()
+        && !is_known
+        && let Ok(Some(applied)) = applied::load(&super::state_folder(&instance.root))
+    {
+        observed.earlier = observe::of_earlier(&applied.project);
+    }
 }
 
 /// Carries a plan out under the eyes of the operator, with journal and history.

@@ -54,6 +54,7 @@ pub async fn everything_beside<T>(
     observed.left_behind = left_behind
         .map(|held| ((held.service, held.number), held.volumes))
         .collect();
+    instance::know_earlier(instance, &mut observed);
     let plan = plan::whole(deployment, &observed, &UpRequest::default());
     let steps = plan.steps.iter().map(|step| step.action.to_string());
     let changed = operation::changes(&state, &instance.root);

@@ -21,6 +21,7 @@ use crate::compose::canonical;
 use crate::deployment::Deployment;
 use crate::labels;
 use crate::observed::Container;
+use crate::observed::Made;
 use crate::observed::Observed;
 use crate::observed::short_id;
 use disclosure::Disclosure;
@@ -446,6 +447,24 @@ impl Comparison<'_> {
     }
 }
 
+/// Fields that an engine may fill in out of its own configuration.
+const FILLED: [&str; 6] = ["cgroup", "ipc", "logging", "runtime", "shm_size", "ulimits"];
+
+/// Whether a container of now tells what the engine fills in: one whose definition is the present one
+/// and leaves out every such field.
+#[must_use]
+pub fn is_known_what_is_filled_in(deployment: &Deployment, observed: &Observed) -> bool {
+    let mut containers = observed.containers.iter();
+    containers.any(|found| {
+        let key = (found.service.clone(), found.number());
+        let leaves_out = |wanted: &Made| FILLED.iter().all(|field| !wanted.0.contains_key(*field));
+        let definition = deployment.project.services.get(&found.service);
+        let hash = found.labels.get(labels::CONFIG_HASH);
+        observed.wanted.get(&key).is_some_and(leaves_out)
+            && definition.is_some_and(|one| hash == Some(&canonical::service_hash(one)))
+    })
+}
+
 /// What the engine fills in: what it shows of containers whose definition leaves a field out and has not
 /// changed since. A container that somebody else made speaks for itself as well, because the hash of
 /// another Docker Compose says nothing.
@@ -460,15 +479,19 @@ fn fillings(
         let Some(definition) = deployment.project.services.get(&other.service) else {
             continue;
         };
-        let hash = canonical::service_hash(definition);
-        let is_current = other.labels.get(labels::CONFIG_HASH) == Some(&hash);
-        if !is_current && (is_ours || other.labels.contains_key(labels::INSTANCE)) {
-            continue;
-        }
-        let key = (other.service.clone(), other.number());
-        let wanted = observed.wanted.get(&key);
+        let label = other.labels.get(labels::CONFIG_HASH);
+        let is_current = label == Some(&canonical::service_hash(definition));
+        let earlier = label.and_then(|hash| observed.earlier.get(hash));
+        let is_of_others = !is_ours && !other.labels.contains_key(labels::INSTANCE);
+        let wanted = match (is_current, earlier) {
+            (false, Some(earlier)) => Some(earlier),
+            (false, None) if !is_of_others => continue,
+            _ => observed
+                .wanted
+                .get(&(other.service.clone(), other.number())),
+        };
         let is_left_out = |key: &str| wanted.is_some_and(|wanted| !wanted.0.contains_key(key));
-        for key in ["cgroup", "ipc", "logging", "runtime", "shm_size", "ulimits"] {
+        for key in FILLED {
             if is_left_out(key)
                 && let Some(value) = other.made.0.get(key)
             {

@@ -22,6 +22,7 @@ mod convergence;
 #[path = "../docker/mod.rs"]
 mod docker;
 mod docker_compose;
+mod fillings;
 mod flatten;
 mod forwarders;
 mod golden;

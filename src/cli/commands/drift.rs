@@ -28,7 +28,8 @@ pub async fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let mut instance = instance::load(session)?;
     unfinished::mention(session, &instance.root, &mut instance.warnings);
     let engine = instance::engine(session, &instance.root).await?;
-    let observed = observe::everything(&engine, &instance.deployment).await?;
+    let mut observed = observe::everything(&engine, &instance.deployment).await?;
+    instance::know_earlier(&instance, &mut observed);
     let state = state_folder(&instance.root);
     let applied = applied::load(&state)?;
     let project = &instance.deployment.project;
