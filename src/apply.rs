@@ -292,7 +292,11 @@ impl<E: Engine> Work<'_, E> {
             &ids,
             &contents,
         );
-        let mut request = ContainerRequest { labels, ..request };
+        let mut request = ContainerRequest {
+            labels,
+            proxies: self.deployment.proxies.clone(),
+            ..request
+        };
         request.put.extend(self.additions(service));
         request::inherit(&mut request, image.as_ref(), inherits);
         let name = stand_in.unwrap_or(name);

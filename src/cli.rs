@@ -21,6 +21,7 @@ pub mod operation;
 mod pass_through;
 pub mod people;
 pub mod preflight;
+mod proxies;
 pub mod question;
 pub mod report;
 pub mod target;

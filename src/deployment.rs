@@ -90,6 +90,9 @@ pub struct Deployment {
     /// Small files that new containers get before they start, beside what the definitions say. No
     /// existing container is compared with them.
     pub additions: Vec<Addition>,
+    /// Variables that new containers get where their definition does not set them: the proxies of the
+    /// operator's Docker client. No existing container is compared with them.
+    pub proxies: BTreeMap<String, Secret>,
 }
 
 /// A file that new containers of a service get, whatever the definitions say.
@@ -306,6 +309,7 @@ pub fn make(
         origins: origins::of(settings, &project),
         contents: contents::of(settings, &project, definitions),
         additions: Vec::new(),
+        proxies: BTreeMap::new(),
         project,
         warnings,
         inactive,

@@ -74,6 +74,8 @@ pub struct ContainerRequest<'a> {
     /// Containers of somebody else that it knows by another name on the engine's own bridge, as
     /// `CONTAINER:ALIAS`.
     pub external_links: Vec<String>,
+    /// Variables that it gets where its definition does not set them.
+    pub proxies: BTreeMap<String, Secret>,
     /// Files that are put into it before it starts.
     pub put: Vec<PutFile>,
     /// Security options in the engine's form; `None` for those of the definition as they are.
@@ -111,6 +113,7 @@ impl<'a> ContainerRequest<'a> {
             pid: None,
             volumes_from: Vec::new(),
             external_links: Vec::new(),
+            proxies: BTreeMap::new(),
             put: Vec::new(),
             security_opt: None,
         }

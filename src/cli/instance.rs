@@ -204,8 +204,9 @@ fn with_profiles(
             .and_then(|at| line_of(&at.file, at.line));
         say(problem, line.as_deref());
     }
-    let deployment = deployment_of(root, texts, &settings, files, &environment, profiles)
+    let mut deployment = deployment_of(root, texts, &settings, files, &environment, profiles)
         .map_err(|error| of_deployment(error, &line_of))?;
+    deployment.proxies = super::proxies::of(session, root);
     for finding in &deployment.warnings {
         let problem = of_finding(finding, ProblemKind::Warning);
         warnings.push(problem.text.clone());

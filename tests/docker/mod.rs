@@ -24,6 +24,7 @@ mod overrides;
 mod people;
 mod private_engine;
 mod profiles;
+mod proxies;
 mod pulls;
 mod raw;
 mod ready;

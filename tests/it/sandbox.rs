@@ -194,6 +194,7 @@ pub fn bare(root: &str, project: Project) -> Deployment {
         origins: BTreeMap::new(),
         contents: BTreeMap::new(),
         additions: Vec::new(),
+        proxies: BTreeMap::new(),
         inactive: BTreeMap::new(),
     }
 }

@@ -238,6 +238,10 @@ pub(super) fn create_body(request: &ContainerRequest<'_>) -> ContainerCreateBody
             // Takes away what the image sets.
             None => name.clone(),
         });
+    let proxies = request.proxies.iter();
+    let proxies = proxies.filter(|(name, _)| !service.environment.0.contains_key(*name));
+    let proxies = proxies.map(|(name, value)| format!("{name}={}", value.expose()));
+    let environment = proxies.chain(environment);
     let mut exposed: Vec<String> = service
         .expose
         .iter()

@@ -1,10 +1,13 @@
 //! Brings what is wanted and what the engine shows into the same words: what the image brings is added to
 //! the one, what the engine adds by itself is taken off the other.
 
+use std::cell::OnceCell;
+
 use serde_json::{Map, Value, json};
 
-use crate::compose::Values;
+use crate::compose::{Values, canonical};
 use crate::deployment::Deployment;
+use crate::labels;
 use crate::observed::{Container, Made, Observed};
 
 /// Variables that only this program sets, so that one without a definition is a leftover even where it is
@@ -49,10 +52,50 @@ pub(super) fn both(
         made.retain(|_, value| !is_none(value));
         name_containers(made, observed);
     }
+    proxies_off(&wanted, &mut shown, container, deployment);
     own_labels_off(&mut wanted);
     own_labels_off(&mut shown);
     networks(&mut wanted, &mut shown, observed, deployment);
     (wanted, shown)
+}
+
+/// Variables for proxies, in capitals; the small ones count as well.
+const PROXIES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+];
+
+/// Takes off the proxies that whoever made the container had in the configuration of the Docker client:
+/// the definition does not know them, and the next one to look may have others. One that an earlier
+/// definition set stays.
+fn proxies_off(
+    wanted: &Values,
+    shown: &mut Values,
+    container: &Container,
+    deployment: &Deployment,
+) {
+    let Some(Value::Object(variables)) = shown.get_mut("environment") else {
+        return;
+    };
+    let wanted = wanted.get("environment").and_then(Value::as_object);
+    let definition = deployment.project.services.get(&container.service);
+    let hash = OnceCell::new();
+    let is_as_made = || {
+        let label = container.labels.get(labels::CONFIG_HASH);
+        *hash.get_or_init(|| label == definition.map(canonical::service_hash).as_ref())
+    };
+    variables.retain(|name, value| {
+        let is_given = || {
+            let known = deployment.proxies.get(name);
+            known.is_some_and(|known| value.as_str() == Some(known.expose())) || is_as_made()
+        };
+        wanted.is_some_and(|wanted| wanted.contains_key(name))
+            || !PROXIES.contains(&name.to_ascii_uppercase().as_str())
+            || !is_given()
+    });
 }
 
 fn object<'a>(made: &'a Values, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
