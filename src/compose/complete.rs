@@ -3,18 +3,19 @@
 
 mod imply;
 mod references;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Problem;
-use super::SpecDuration;
 use super::interpolate::LookUp;
 use super::load::Request;
 use super::node::{Map, Mark, Node, NodeKind};
 use super::paths::Base;
 use imply::imply;
 use references::{circle, references, used};
+use values::containers;
 
 /// Completes a checked tree and collects what does not hold together.
 pub(super) struct Completion<'a> {
@@ -130,25 +131,6 @@ impl<'a> Completion<'a> {
             let text = "has `networks` and `network_mode`, which exclude each other";
             self.problem(&path, networks.mark, text);
         }
-        if let Some(policy) = service.get("pull_policy")
-            && !is_pull_policy(policy.text().unwrap_or_default())
-        {
-            let text = "is not always, never, build, missing, refresh, daily, weekly or every_…";
-            self.problem(&format!("{path}.pull_policy"), policy.mark, text);
-        }
-        if let Some(container) = service.get("container_name")
-            && !is_container_name(container.text().unwrap_or_default())
-        {
-            let text =
-                "must be two or more letters, digits, `_`, `.` or `-`, the first a letter or digit";
-            self.problem(&format!("{path}.container_name"), container.mark, text);
-        }
-        if let Some(node) = service.get("oom_score_adj")
-            && !matches!(node.kind, NodeKind::Integer(-1000..=1000))
-        {
-            let text = "must be between -1000 and 1000";
-            self.problem(&format!("{path}.oom_score_adj"), node.mark, text);
-        }
         if let Some(build) = service.get("build")
             && let Some(inline) = build.get("dockerfile_inline")
             && build.get("dockerfile").is_some()
@@ -157,54 +139,7 @@ impl<'a> Completion<'a> {
             self.problem(&format!("{path}.build"), inline.mark, text);
         }
         self.check_targets(&path, service);
-        self.check_scale(&path, service);
-        self.check_limits(&path, service);
-    }
-
-    /// A limit that can be written in two ways has one value.
-    fn check_limits(&mut self, path: &str, service: &Node) {
-        let resources = service
-            .get("deploy")
-            .and_then(|deploy| deploy.get("resources"));
-        for (key, group, name) in [
-            ("cpus", "limits", "cpus"),
-            ("mem_limit", "limits", "memory"),
-            ("mem_reservation", "reservations", "memory"),
-            ("pids_limit", "limits", "pids"),
-        ] {
-            let other = resources
-                .and_then(|resources| resources.get(group))
-                .and_then(|group| group.get(name));
-            if let (Some(one), Some(other)) = (service.get(key), other)
-                && number(one) != number(other)
-            {
-                let text = format!("differs from `deploy.resources.{group}.{name}`");
-                self.problem(&format!("{path}.{key}"), one.mark, &text);
-            }
-        }
-    }
-
-    /// A container name cannot be had twice, and a service cannot ask for two numbers of containers.
-    fn check_scale(&mut self, path: &str, service: &Node) {
-        let number = |node: Option<&Node>| match node.map(|node| &node.kind) {
-            Some(NodeKind::Integer(number)) => Some(*number),
-            _ => None,
-        };
-        let scale = number(service.get("scale"));
-        let deploy = service.get("deploy");
-        let replicas = number(deploy.and_then(|deploy| deploy.get("replicas")));
-        if let (Some(scale), Some(replicas)) = (scale, replicas)
-            && scale != replicas
-        {
-            let text = "asks for different numbers with `scale` and `deploy.replicas`";
-            self.problem(path, service.mark, text);
-        }
-        if scale.or(replicas).unwrap_or(1) > 1
-            && let Some(name) = service.get("container_name")
-        {
-            let text = "is one name, and the service asks for several containers";
-            self.problem(&format!("{path}.container_name"), name.mark, text);
-        }
+        self.check_values(&path, service);
     }
 
     /// A secret or config comes from one place.
@@ -256,22 +191,43 @@ impl<'a> Completion<'a> {
         }
     }
 
+    /// Each container has a name of its own: the one it is given, or `PROJECT-SERVICE-NUMBER`.
     fn check_container_names(&mut self, services: &Map) {
-        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, (&str, Mark)> = BTreeMap::new();
         let mut clashes = Vec::new();
         for (name, service) in services {
             let Some(node) = service.get("container_name") else {
                 continue;
             };
             let container = node.text().unwrap_or_default();
-            if let Some(other) = seen.insert(container, name) {
+            let mut clash = |name: &str, mark: Mark, other: &str| {
                 let text = format!("is `{container}`, the name of the container of `{other}`");
-                clashes.push((format!("services.{name}.container_name"), node.mark, text));
+                clashes.push((format!("services.{name}.container_name"), mark, text));
+            };
+            match seen.insert(container, (name, node.mark)) {
+                // What a later file says is what can be changed.
+                Some((other, mark)) if mark.file > node.mark.file => clash(other, mark, name),
+                Some((other, _)) => clash(name, node.mark, other),
+                None => {
+                    if let Some(other) = self.numbered(services, container) {
+                        clash(name, node.mark, other);
+                    }
+                }
             }
         }
         for (path, mark, text) in clashes {
             self.problem(&path, mark, &text);
         }
+    }
+
+    /// The service without a fixed name one of whose containers gets this name.
+    fn numbered<'b>(&self, services: &'b Map, container: &str) -> Option<&'b str> {
+        let own = container.strip_prefix(self.name)?.strip_prefix('-')?;
+        let (name, number) = own.rsplit_once('-')?;
+        let at: i128 = number.parse().ok()?;
+        let (name, service) = services.get_key_value(name)?;
+        let is_plain = at.to_string() == number && service.get("container_name").is_none();
+        (is_plain && (1..=containers(service)).contains(&at)).then_some(name.as_str())
     }
 
     fn check_dependencies(&mut self, services: &Map) {
@@ -506,11 +462,6 @@ impl<'a> Completion<'a> {
     }
 }
 
-/// The number that a node holds or spells.
-fn number(node: &Node) -> Option<f64> {
-    node.printed().and_then(|text| text.parse().ok())
-}
-
 /// The format `raw`: `KEY=value` with the value as it is, lines of comments, and names alone, which
 /// are looked up.
 fn raw(text: &str, variables: &LookUp<'_>) -> Result<Vec<(String, Option<String>)>, String> {
@@ -542,30 +493,6 @@ fn pairs(node: Option<&Node>) -> BTreeMap<String, Option<String>> {
     let map = node.and_then(Node::map).into_iter().flatten();
     map.map(|(key, node)| (key.clone(), node.printed()))
         .collect()
-}
-
-fn is_pull_policy(text: &str) -> bool {
-    matches!(
-        text,
-        "" | "always"
-            | "never"
-            | "build"
-            | "if_not_present"
-            | "missing"
-            | "refresh"
-            | "daily"
-            | "weekly"
-    ) || text
-        .strip_prefix("every_")
-        .is_some_and(|interval| interval.parse::<SpecDuration>().is_ok())
-}
-
-fn is_container_name(text: &str) -> bool {
-    text.len() > 1
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 #[cfg(test)]
