@@ -19,6 +19,7 @@ pub mod node;
 mod number;
 mod paths;
 mod ports;
+mod restart;
 mod size;
 pub mod spec;
 mod yaml;
@@ -33,6 +34,7 @@ use serde_json::Value;
 pub use duration::SpecDuration;
 pub use load::LoadError;
 use node::Mark;
+pub use restart::{NoRestart, Restart};
 
 /// Values in their canonical form, by key.
 pub type Values = Map<String, Value>;

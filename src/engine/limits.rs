@@ -85,10 +85,26 @@ pub fn refused(project: &Project, api: Option<(u32, u32)>) -> Vec<Refused> {
             found.push(refusal(project, path, because, fix));
         }
     }
+    restarts(project, &mut found);
     read_only(project, &mut found);
     labelled_binds(project, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
+}
+
+/// An engine refuses words that are no restart policy when it makes the container, and by then the old one
+/// is gone. Docker Compose prints them, so that they are no mistake of the file's form.
+fn restarts(project: &Project, found: &mut Vec<Refused>) {
+    for (name, service) in &project.services {
+        if let Some((key, Err(error))) = service.restart_policy() {
+            let fix = match key {
+                "restart" => "write no, always, unless-stopped, on-failure or on-failure:N",
+                _ => "write none, on-failure or any",
+            };
+            let path = format!("services.{name}.{key}");
+            found.push(refusal(project, path, error.to_string(), fix.to_owned()));
+        }
+    }
 }
 
 /// The engine puts no file into a container whose own file system is read-only.
@@ -246,6 +262,31 @@ mod tests {
             }
             assert!(!row.advice.ends_with('.'), "{}", row.path);
         }
+    }
+
+    #[test]
+    fn what_is_no_restart_policy_is_refused_whatever_the_engine_is() {
+        let text = r#"
+services:
+  a: {image: i, restart: unless_stopped}
+  b: {image: i, restart: always, deploy: {restart_policy: {condition: sometimes}}}
+  c: {image: i, restart: "on-failure:3"}
+"#;
+        let project = load::project(text, "p").unwrap();
+        let found = refused(&project, None);
+        let said: Vec<String> = found
+            .iter()
+            .map(|found| format!("{}: {}: {}", found.path, found.because, found.fix))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "services.a.restart: `unless_stopped` is no restart policy: write no, always, \
+                 unless-stopped, on-failure or on-failure:N",
+                "services.b.deploy.restart_policy.condition: `sometimes` is no restart policy: \
+                 write none, on-failure or any",
+            ]
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bollard::models::{
 };
 use serde_json::Value;
 
-use crate::compose::{self, MountSource, Values};
+use crate::compose::{self, MountSource, Restart, Values};
 use crate::engine::ContainerRequest;
 
 /// The security option that is none for the engine, but a matter of paths.
@@ -248,34 +248,17 @@ fn interface_device(device: Reader<'_>) -> Option<String> {
     (is_name && is_same).then_some(source)
 }
 
-/// The restart policy; that of `deploy` wins, as in Docker Compose.
+/// The restart policy. What is none never comes here: it is refused before anything changes.
 pub(super) fn restart_policy(service: &compose::Service) -> Option<RestartPolicy> {
-    let deploy = Reader(&service.rest)
-        .inner("deploy")
-        .and_then(|deploy| deploy.inner("restart_policy"));
-    let (name, count) = match (deploy, service.restart.as_deref()) {
-        (Some(policy), _) => (
-            policy.text("condition").unwrap_or_default(),
-            policy.number("max_attempts"),
-        ),
-        (None, Some(text)) => {
-            let (name, count) = text.split_once(':').unwrap_or((text, ""));
-            (name.to_owned(), count.parse().ok())
-        }
-        (None, None) => return None,
+    let (_, restart) = service.restart_policy()?;
+    let (name, count) = match restart.ok()? {
+        Restart::No => (RestartPolicyNameEnum::NO, None),
+        Restart::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        Restart::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+        Restart::OnFailure(count) => (RestartPolicyNameEnum::ON_FAILURE, count),
     };
-    let name = match name.as_str() {
-        "always" | "any" => RestartPolicyNameEnum::ALWAYS,
-        // The default of a policy without a condition is that of a swarm.
-        "" if deploy.is_some() => RestartPolicyNameEnum::ALWAYS,
-        "unless-stopped" => RestartPolicyNameEnum::UNLESS_STOPPED,
-        "on-failure" => RestartPolicyNameEnum::ON_FAILURE,
-        _ => RestartPolicyNameEnum::NO,
-    };
-    // Only failures are counted; the engine refuses a count beside another policy.
-    let counts = name == RestartPolicyNameEnum::ON_FAILURE;
     Some(RestartPolicy {
-        maximum_retry_count: count.filter(|_| counts),
+        maximum_retry_count: count.map(i64::from),
         name: Some(name),
     })
 }
