@@ -31,7 +31,33 @@ pub fn json(project: &Project) -> String {
 /// # Errors
 /// Only if the YAML writer refuses a value, which it has no reason to.
 pub fn yaml(project: &Project) -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(&value(project))
+    serde_saphyr::to_string(&readable(project))
+}
+
+/// The project as JSON that Docker Compose reads again.
+#[must_use]
+pub fn readable_json(project: &Project) -> String {
+    format!("{:#}\n", readable(project))
+}
+
+/// The project with keys of block devices in lower case, as Docker Compose prints them in YAML. In JSON it
+/// gives them a capital, and does not read that again.
+fn readable(project: &Project) -> Value {
+    let mut tree = value(project);
+    let services = tree.get_mut("services").and_then(Value::as_object_mut);
+    for service in services.into_iter().flat_map(Map::values_mut) {
+        let config = service.get_mut("blkio_config");
+        let lists = config.and_then(Value::as_object_mut);
+        let lists = lists.into_iter().flat_map(Map::values_mut);
+        let devices = lists.filter_map(Value::as_array_mut).flatten();
+        for device in devices.filter_map(Value::as_object_mut) {
+            let keys = std::mem::take(device).into_iter();
+            *device = keys
+                .map(|(key, value)| (key.to_lowercase(), value))
+                .collect();
+        }
+    }
+    tree
 }
 
 /// What Docker Compose 2.40 writes into the label `com.docker.compose.config-hash`: SHA-256 over
@@ -311,6 +337,24 @@ services:
             service_hash(&project.services["redis"]),
             "f27de94e466c475af534bf0ca645d8e3f00a75ba65e7dbc7953b44c664f9143c"
         );
+    }
+
+    #[test]
+    fn block_devices_are_printed_and_hashed_as_docker_compose_does() {
+        let text = "services: {a: {image: x, blkio_config: {weight: 10, device_write_bps: [{path: /dev/vda, rate: 10mb}], weight_device: [{path: /dev/vda, weight: 100}]}}}";
+        let project = load::project(text, "kkc").unwrap();
+        assert_eq!(
+            service_value(&project.services["a"])["blkio_config"].to_string(),
+            r#"{"weight":10,"weight_device":[{"Path":"/dev/vda","Weight":100}],"device_write_bps":[{"Path":"/dev/vda","Rate":"10485760"}]}"#
+        );
+        assert_eq!(
+            service_hash(&project.services["a"]),
+            "149abbb633b050c64cb8fe6761e164ed0ffb5017677527d84c472482911af534"
+        );
+        for text in [yaml(&project).unwrap(), readable_json(&project)] {
+            let again = load::project(&text, "kkc").unwrap();
+            assert_eq!(again, project);
+        }
     }
 
     #[test]

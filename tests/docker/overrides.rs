@@ -620,3 +620,42 @@ fn each_container_of_a_service_is_compared_with_its_own_definition() {
     assert_eq!(workers(), second[..2]);
     instance.run(&["down"]).succeeded();
 }
+
+/// A block device of this machine.
+fn block_device() -> Option<String> {
+    let devices = std::fs::read_dir("/sys/block").ok()?.flatten();
+    let mut devices = devices.map(|entry| format!("/dev/{}", entry.file_name().to_string_lossy()));
+    devices.find(|device| std::path::Path::new(device).exists())
+}
+
+#[test]
+fn limits_of_block_devices_reach_the_engine_and_go_again() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let Some(device) = block_device() else {
+        return;
+    };
+    let text = format!(
+        "services:\n  redis:\n    blkio_config:\n      device_write_bps: [{{path: {device}, rate: 10mb}}]\n"
+    );
+    let path = "config/docker-compose.override.yml";
+    instance.sandbox.write(path, &text);
+    instance.run(&["up"]).succeeded();
+    assert_eq!(instance.planned(), 0);
+    let client = Docker::connect_with_defaults().unwrap();
+    let name = format!("{}-redis-1", instance.project);
+    let options = None::<bollard::query_parameters::InspectContainerOptions>;
+    let shown = instance
+        .runtime
+        .block_on(client.inspect_container(&name, options));
+    let shown = serde_json::to_value(shown.unwrap()).unwrap();
+    let limits = &shown["HostConfig"]["BlkioDeviceWriteBps"];
+    if limits.as_array().is_none_or(Vec::is_empty) {
+        // A kernel without such limits: the engine leaves them out with a warning.
+        return;
+    }
+    assert_eq!(limits, &json!([{"Path": device, "Rate": 10_485_760}]));
+    instance.sandbox.write(path, "services: {}\n");
+    assert_ne!(instance.planned(), 0);
+}

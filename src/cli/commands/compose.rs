@@ -92,7 +92,9 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
                 canonical::yaml(&project).context("the definitions cannot be written as YAML")?;
             match output {
                 Some(path) => write(session, path, &yaml, &instance.warnings)?,
-                None if session.ui.is_json() => session.ui.answer(&canonical::json(&project)),
+                None if session.ui.is_json() => {
+                    session.ui.answer(&canonical::readable_json(&project));
+                }
                 None => session.ui.answer(&yaml),
             }
         }

@@ -209,7 +209,7 @@ fn resources(host: &mut HostConfig, read: Reader<'_>) {
     host.device_requests = (!requests.is_empty()).then_some(requests);
 }
 
-/// Weights and limits of block devices.
+/// Weights and limits of block devices; the keys of each device have a capital in the canonical form.
 fn block_devices(host: &mut HostConfig, config: Reader<'_>) {
     host.blkio_weight = config
         .number("weight")
@@ -217,8 +217,8 @@ fn block_devices(host: &mut HostConfig, config: Reader<'_>) {
     let limits = |key: &str| {
         config.0.contains_key(key).then(|| {
             let limits = config.objects(key).map(|limit| ThrottleDevice {
-                path: limit.text("path"),
-                rate: limit.number("rate"),
+                path: limit.text("Path"),
+                rate: limit.number("Rate"),
             });
             limits.collect()
         })
@@ -230,9 +230,9 @@ fn block_devices(host: &mut HostConfig, config: Reader<'_>) {
     host.blkio_weight_device = config.0.contains_key("weight_device").then(|| {
         let weights = config.objects("weight_device");
         let weights = weights.map(|weight| ResourcesBlkioWeightDevice {
-            path: weight.text("path"),
+            path: weight.text("Path"),
             weight: weight
-                .number("weight")
+                .number("Weight")
                 .and_then(|weight| weight.try_into().ok()),
         });
         weights.collect()
