@@ -22,9 +22,11 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use crate::compose::Place;
 use crate::deployment::Deployment;
 use crate::likeness;
 use crate::observed::Observed;
+use crate::observed::Obstacle;
 use crate::observed::machine::MachineFacts;
 use crate::release::Catalogue;
 use crate::release::CatalogueError;
@@ -259,7 +261,8 @@ pub fn concerning(
 ) -> Observed {
     let mut seen = observed.clone();
     seen.taken_ports.retain(|taken| {
-        services.contains(taken.service.as_str()) && !(taken.by_orphan && removes_orphans)
+        let is_orphan = matches!(taken.obstacle, Obstacle::Orphan(_));
+        services.contains(taken.service.as_str()) && !(is_orphan && removes_orphans)
     });
     let project = &deployment.project;
     let is_wanted = |name: &str| {
@@ -335,6 +338,13 @@ impl<'a> View<'a> {
     fn observed(&self) -> Result<&'a Observed, Outcome> {
         self.observed
             .map_err(|_| not_checked("the engine cannot be asked"))
+    }
+
+    /// A key of the definitions with the place where an operator's file says it.
+    fn key_at(&self, path: &str, place: &Place) -> String {
+        let file = place.file.strip_prefix(&self.deployment.root);
+        let file = file.unwrap_or(&place.file).display();
+        format!("`{path}` ({file}:{})", place.line)
     }
 
     /// Goes on only where paths and processors of this machine are those of the engine.

@@ -26,6 +26,7 @@ mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Map;
@@ -281,11 +282,18 @@ impl Mount {
     }
 }
 
-/// Whether two addresses of a host, as ports name them, have one in common; an empty one is all.
+/// Whether two addresses of a host that containers publish on have one in common. An empty one is all
+/// of both families; `0.0.0.0` and `::` are all of their own, as the engine listens for each family apart.
 #[must_use]
 pub fn addresses_overlap(one: &str, other: &str) -> bool {
-    let is_all = |address: &str| matches!(address, "" | "0.0.0.0" | "::");
-    one == other || is_all(one) || is_all(other)
+    if one == other || one.is_empty() || other.is_empty() {
+        return true;
+    }
+    let (Ok(one), Ok(other)) = (one.parse::<IpAddr>(), other.parse::<IpAddr>()) else {
+        return false;
+    };
+    let is_all = one.is_unspecified() || other.is_unspecified();
+    one == other || is_all && one.is_ipv4() == other.is_ipv4()
 }
 
 /// A mount.

@@ -463,7 +463,7 @@ pub enum FolderState {
     },
 }
 
-/// A host port that somebody else holds.
+/// A host port that a service cannot publish.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenPort {
     /// The service that needs it.
@@ -474,10 +474,20 @@ pub struct TakenPort {
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: String,
-    /// Who holds it, in words for a person: "container `x`", "process `nginx` (pid 812)".
-    pub holder: String,
-    /// Whether that is a container of the project whose service is not configured any more.
-    pub by_orphan: bool,
+    /// Why.
+    pub obstacle: Obstacle,
+}
+
+/// What keeps a service from publishing a port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Somebody else holds it, in words for a person: "container `x`", "process `nginx` (pid 812)".
+    Held(String),
+    /// A container of the project whose service is not configured any more holds it, in words.
+    Orphan(String),
+    /// This machine does not have the address.
+    #[default]
+    NoAddress,
 }
 
 /// How a service answered its probe.

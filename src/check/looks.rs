@@ -31,6 +31,7 @@ pub(super) const LOOKS: &[(&str, Look)] = &[
     ("CONTENT_MISSING", configured::contents),
     ("PORT_TWICE", ports::twice),
     ("PORT_TAKEN", ports::taken),
+    ("ADDRESS_NOT_LOCAL", ports::addresses),
     ("MOUNTED_FILE", paths::mounted_files),
     ("DATA_PATH_ELSEWHERE", paths::elsewhere),
     ("DATA_PATH_NOT_A_FOLDER", paths::not_a_folder),

@@ -17,11 +17,27 @@ pub(super) fn project(view: &View<'_>) -> Looked {
     outcome(findings.collect(), format!("`{project}`"), "")
 }
 
+/// What an operator changes so that a container gets another name.
+fn said(view: &View<'_>, container: &str) -> String {
+    let project = &view.deployment.project;
+    let fixed = project.services.iter().find(|(_, service)| {
+        let fixed = service.container_name.as_deref();
+        fixed == Some(container)
+    });
+    let Some((service, _)) = fixed else {
+        return "set PROJECT_NAME to another name, or remove it".to_owned();
+    };
+    let path = format!("services.{service}.container_name");
+    match project.places.get(&path) {
+        Some(place) => {
+            let key = view.key_at(&path, place);
+            format!("write another name in {key}, or remove that container")
+        }
+        None => "set CONTAINER_NAMES=project in config/overleaf.rc, or remove it".to_owned(),
+    }
+}
+
 pub(super) fn containers(view: &View<'_>) -> Looked {
-    let services = &view.deployment.project.services;
-    let follow_project = services
-        .values()
-        .all(|service| service.container_name.is_none());
     let findings = view.observed()?.strangers.iter().map(|stranger| {
         let name = &stranger.name;
         let owner = match stranger.project.as_str() {
@@ -33,12 +49,7 @@ pub(super) fn containers(view: &View<'_>) -> Looked {
             measured: format!("`{name}`: {owner}"),
             because: owner,
             needed: "free names".to_owned(),
-            fix: match follow_project {
-                true => "set PROJECT_NAME to another name, or remove it".to_owned(),
-                false => {
-                    "set CONTAINER_NAMES=project in config/overleaf.rc, or remove it".to_owned()
-                }
-            },
+            fix: said(view, name),
             command: Some(format!("docker rm {name}")),
         }
     });

@@ -304,6 +304,7 @@ mod tests {
             include_str!("tests.rs"),
             include_str!("tests/engine.rs"),
             include_str!("tests/paths.rs"),
+            include_str!("tests/ports.rs"),
             include_str!("tests/stores.rs"),
         ]
         .concat();

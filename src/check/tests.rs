@@ -2,6 +2,7 @@
 
 mod engine;
 mod paths;
+mod ports;
 mod stores;
 
 use std::path::Path;
@@ -10,15 +11,13 @@ use serde_json::json;
 
 use super::*;
 use crate::compose::Volume;
-use crate::compose::{Place, Port};
 pub(super) use crate::deployment::testing::deployment;
 use crate::labels;
 use crate::observed;
 use crate::observed::Refused;
 use crate::observed::network::{Visitor, Whose};
-use crate::observed::{
-    Container, EngineFacts, FolderState, Image, Network, TakenPort, machine::PathFacts,
-};
+use crate::observed::{Container, EngineFacts, FolderState, Image, Network, machine::PathFacts};
+pub(super) use ports::two_on_one_port;
 
 /// A world in which all is well, to be spoilt.
 pub(super) struct Made {
@@ -299,41 +298,6 @@ fn other_warnings_are_for_the_doctor() {
     }
 }
 
-/// The TLS proxy's HTTP listener on the address and port of the application.
-fn two_on_one_port() -> Made {
-    let rc = "NGINX_ENABLED=true\nNGINX_CONFIG_PATH=c\nNGINX_TLS_LISTEN_IP=127.0.0.1\nNGINX_HTTP_LISTEN_IP=0.0.0.0\nNGINX_HTTP_PORT=80\nTLS_PORT=443\nTLS_PRIVATE_KEY_PATH=k\nTLS_CERTIFICATE_PATH=t\n";
-    Made::new(rc)
-}
-
-#[test]
-fn names_that_others_hold() {
-    let made = Made::with("", |made| {
-        made.observed.other_instance = Some("/other".to_owned());
-        let stranger = Container {
-            name: "mongo".to_owned(),
-            ..Container::default()
-        };
-        made.observed.strangers.push(stranger);
-        let network = |id: &str| Network {
-            id: id.to_owned(),
-            name: "overleaf_default".to_owned(),
-            ..Network::default()
-        };
-        let both = vec![network("1"), network("2")];
-        made.observed
-            .networks
-            .insert("overleaf_default".to_owned(), both);
-    });
-    assert!(made.fails("PROJECT_NAME_TAKEN").because.contains("/other"));
-    let finding = made.fails("CONTAINER_NAME_TAKEN");
-    assert_eq!(finding.command.as_deref(), Some("docker rm mongo"));
-    made.fails("NETWORK_AMBIGUOUS");
-    let made = Made::new("");
-    made.passes("PROJECT_NAME_TAKEN");
-    made.passes("CONTAINER_NAME_TAKEN");
-    made.passes("NETWORK_AMBIGUOUS");
-}
-
 #[test]
 fn what_the_configuration_lacks() {
     let made = Made::of(deployment("", "", "6.2.2"));
@@ -466,124 +430,4 @@ fn networks_and_volumes_that_exist_with_another_configuration() {
     let finding = volume("password=hunter3").fails("VOLUME_DIFFERS");
     assert!(finding.text.contains("`driver_opts.o`"), "{finding:?}");
     assert!(!format!("{finding:?}").contains("hunter"));
-}
-
-#[test]
-fn ports() {
-    let finding = two_on_one_port().fails("PORT_TWICE");
-    assert_eq!(finding.measured, "port 80 twice");
-    Made::new("").passes("PORT_TWICE");
-    let made = Made::with("", |made| {
-        made.observed.taken_ports.push(TakenPort {
-            service: "sharelatex".to_owned(),
-            host_ip: "127.0.0.1".to_owned(),
-            port: 80,
-            holder: "process `nginx` (pid 1)".to_owned(),
-            ..TakenPort::default()
-        });
-    });
-    let finding = made.fails("PORT_TAKEN");
-    assert!(finding.measured.contains("process `nginx` (pid 1)"));
-    assert!(finding.fix.contains("OVERLEAF_PORT"));
-    Made::new("").passes("PORT_TAKEN");
-}
-
-#[test]
-fn a_port_of_an_added_service_is_named_by_its_place() {
-    let mut made = Made::with("", |made| {
-        let project = &mut made.deployment.project;
-        for (name, line) in [("dns", 4), ("other", 7)] {
-            let mut service = project.services["redis"].clone();
-            service.ports = vec![Port {
-                host_ip: None,
-                target: 53,
-                published: Some("53".to_owned()),
-                protocol: "udp".to_owned(),
-                mode: String::new(),
-                rest: crate::compose::Values::new(),
-            }];
-            project.services.insert(name.to_owned(), service);
-            let place = Place {
-                file: made
-                    .deployment
-                    .root
-                    .join("config/docker-compose.override.yml"),
-                line,
-                column: 14,
-            };
-            let path = format!("services.{name}.ports[0]");
-            project.places.insert(path, place);
-        }
-        made.observed.taken_ports.push(TakenPort {
-            service: "dns".to_owned(),
-            port: 53,
-            protocol: "udp".to_owned(),
-            holder: "process `dnsmasq` (pid 1)".to_owned(),
-            ..TakenPort::default()
-        });
-    });
-    let finding = made.fails("PORT_TAKEN");
-    assert_eq!(finding.measured, "port 53/udp: process `dnsmasq` (pid 1)");
-    let place = "`services.dns.ports` (config/docker-compose.override.yml:4)";
-    assert_eq!(
-        finding.fix,
-        format!("stop that, or set {place} to a free port")
-    );
-    let finding = made.fails("PORT_TWICE");
-    let other = "`services.other.ports` (config/docker-compose.override.yml:7)";
-    assert_eq!(
-        finding.fix,
-        format!("change {place}, {other}, or one of the addresses")
-    );
-    // The places of files that the program itself makes are not told.
-    made.deployment.project.places.clear();
-    let finding = made.fails("PORT_TAKEN");
-    assert_eq!(
-        finding.fix,
-        "stop that, or set `services.dns.ports` to a free port"
-    );
-}
-
-#[test]
-fn ports_and_images_count_for_the_services_that_an_up_is_about() {
-    let mut made = Made::with("", |made| {
-        for (service, by_orphan) in [("sharelatex", true), ("redis", false)] {
-            made.observed.taken_ports.push(TakenPort {
-                service: service.to_owned(),
-                host_ip: String::new(),
-                port: 80,
-                holder: "container `old`".to_owned(),
-                by_orphan,
-                ..TakenPort::default()
-            });
-        }
-        for image in made.observed.images.values_mut().flatten() {
-            image.architecture = "s390x".to_owned();
-        }
-        made.observed.strangers.push(Container {
-            name: "redis".to_owned(),
-            ..Container::default()
-        });
-    });
-    let finding = made.fails("PORT_TAKEN");
-    let command = finding.command.as_deref();
-    assert_eq!(command, Some("toolkit up --remove-orphans"));
-    let all = made.observed.clone();
-    let mut about = |services: &[&str], removes_orphans: bool| {
-        let services: BTreeSet<&str> = services.iter().copied().collect();
-        made.observed = concerning(&all, &made.deployment, &services, removes_orphans);
-        let is_taken = matches!(made.run("PORT_TAKEN"), Outcome::Failed(_));
-        let is_met = matches!(made.run("CONTAINER_NAME_TAKEN"), Outcome::Failed(_));
-        assert_eq!(is_met, made.observed.strangers.len() == 1);
-        assert_eq!(is_met, services.contains("redis"));
-        let Outcome::Failed(images) = made.run("IMAGE_ARCHITECTURE") else {
-            return (is_taken, 0);
-        };
-        (is_taken, images.len())
-    };
-    assert_eq!(about(&["sharelatex"], false), (true, 1));
-    assert_eq!(about(&["sharelatex"], true), (false, 1));
-    assert_eq!(about(&["sharelatex", "redis"], true), (true, 2));
-    assert_eq!(about(&["mongo"], false), (false, 1));
-    assert_eq!(about(&[], false), (false, 0));
 }

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use tokio::net::TcpSocket;
@@ -18,14 +18,47 @@ const UDP: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
 /// State of a listening socket in `/proc/net/tcp` (TCP_LISTEN in the kernel's headers).
 const LISTENING: &str = "0A";
 
-/// Whether nobody listens there on TCP. An address that this machine does not have counts as free: the
-/// engine says that better.
+/// Every address of either family.
+const ALL: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+];
+
+/// Whether nobody listens there on TCP; without an address, on none of either family, as an engine
+/// publishes a port. An address that this machine does not have counts as free: see [`has_address`].
 #[must_use]
 pub fn is_free(address: Option<IpAddr>, port: u16) -> bool {
-    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    match bind(SocketAddr::new(address, port)) {
-        Ok(()) => true,
+    let is_free = |address: IpAddr| {
+        is_unused(bind(SocketAddr::new(address, port)))
+            || is_of_v4_alone(address, TCP, port, Some(LISTENING))
+    };
+    match address {
+        Some(address) => is_free(address),
+        None => ALL.into_iter().all(is_free),
+    }
+}
+
+/// Whether a question by binding found nobody.
+fn is_unused<T>(bound: io::Result<T>) -> bool {
+    match bound {
+        Ok(_) => true,
         Err(error) => error.kind() != io::ErrorKind::AddrInUse,
+    }
+}
+
+/// Whether only sockets of IPv4 keep a question from all addresses of IPv6: the question is about both
+/// families, and an engine listens for each apart.
+fn is_of_v4_alone(address: IpAddr, tables: [&str; 2], port: u16, state: Option<&str>) -> bool {
+    let [_, of_v6] = tables;
+    address == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && sockets(&[of_v6], port, state).is_empty()
+}
+
+/// Whether this machine has an address; where that cannot be found out, it has.
+#[must_use]
+pub fn has_address(address: IpAddr) -> bool {
+    match UdpSocket::bind(SocketAddr::new(address, 0)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
     }
 }
 
@@ -52,13 +85,16 @@ pub fn first_free(address: Option<IpAddr>, wanted: u16, fallback: u16) -> Option
 /// where somebody is on the port of whatever address, it is asked whether the address is another one.
 #[must_use]
 pub fn is_udp_free(address: Option<IpAddr>, port: u16) -> bool {
-    if sockets(UDP, port, None).is_empty() {
+    if sockets(&UDP, port, None).is_empty() {
         return true;
     }
-    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    match UdpSocket::bind(SocketAddr::new(address, port)) {
-        Ok(_) => true,
-        Err(error) => error.kind() != io::ErrorKind::AddrInUse,
+    let is_free = |address: IpAddr| {
+        is_unused(UdpSocket::bind(SocketAddr::new(address, port)))
+            || is_of_v4_alone(address, UDP, port, None)
+    };
+    match address {
+        Some(address) => is_free(address),
+        None => ALL.into_iter().all(is_free),
     }
 }
 
@@ -66,13 +102,13 @@ pub fn is_udp_free(address: Option<IpAddr>, port: u16) -> bool {
 /// which needs root for the processes of others.
 #[must_use]
 pub fn holder(port: u16) -> Option<String> {
-    process_of(&sockets(TCP, port, Some(LISTENING)))
+    process_of(&sockets(&TCP, port, Some(LISTENING)))
 }
 
 /// As [`holder`], of a UDP port.
 #[must_use]
 pub fn udp_holder(port: u16) -> Option<String> {
-    process_of(&sockets(UDP, port, None))
+    process_of(&sockets(&UDP, port, None))
 }
 
 fn process_of(sockets: &[String]) -> Option<String> {
@@ -92,7 +128,7 @@ fn process_of(sockets: &[String]) -> Option<String> {
 }
 
 /// The sockets on the port of this machine, in this state or any, from tables of `/proc/net`.
-fn sockets(tables: [&str; 2], port: u16, state: Option<&str>) -> Vec<String> {
+fn sockets(tables: &[&str], port: u16, state: Option<&str>) -> Vec<String> {
     let tables = tables.iter();
     let tables = tables.filter_map(|table| fs::read_to_string(table).ok());
     tables

@@ -7,6 +7,7 @@ use crate::compose::Project;
 use crate::engine::PortHolder;
 use crate::host;
 use crate::observed::Container;
+use crate::observed::Obstacle;
 use crate::observed::PublishedPort;
 use crate::observed::TakenPort;
 
@@ -45,7 +46,7 @@ pub(super) fn wanted_ports(project: &Project, ours: &[Container]) -> Vec<WantedP
     wanted
 }
 
-/// Those of the wanted ports that somebody else holds.
+/// Those of the wanted ports that cannot be had: somebody else holds them, or the address is not there.
 pub(super) fn taken_ports(
     project: &Project,
     ours: &[&Container],
@@ -63,20 +64,22 @@ pub(super) fn taken_ports(
                     continue;
                 }
                 let holder = format!("container `{}`", held.container);
-                Some((holder, found.is_some()))
+                match found {
+                    Some(_) => Some(Obstacle::Orphan(holder)),
+                    None => Some(Obstacle::Held(holder)),
+                }
             }
             // The sockets of this machine tell nothing about those of another.
             None if !is_here => None,
-            None => process_holder(&host_ip, port, &protocol).map(|holder| (holder, false)),
+            None => on_this_machine(&host_ip, port, &protocol),
         };
-        if let Some((holder, by_orphan)) = found {
+        if let Some(obstacle) = found {
             taken.push(TakenPort {
                 service,
                 host_ip,
                 port,
                 protocol,
-                holder,
-                by_orphan,
+                obstacle,
             });
         }
     }
@@ -97,9 +100,12 @@ fn container_holder<'a>(
     })
 }
 
-/// The process of this machine that listens on a port, in words; `None` when it is free.
-fn process_holder(host_ip: &str, port: u16, protocol: &str) -> Option<String> {
+/// What of this machine is in the way of a port; `None` when nothing is.
+fn on_this_machine(host_ip: &str, port: u16, protocol: &str) -> Option<Obstacle> {
     let address: Option<IpAddr> = host_ip.parse().ok();
+    if address.is_some_and(|address| !host::ports::has_address(address)) {
+        return Some(Obstacle::NoAddress);
+    }
     let (is_free, process) = match protocol {
         "udp" => (
             host::ports::is_udp_free(address, port),
@@ -114,7 +120,8 @@ fn process_holder(host_ip: &str, port: u16, protocol: &str) -> Option<String> {
         return None;
     }
     let process = process(port);
-    Some(process.unwrap_or_else(|| "a process of another user".to_owned()))
+    let holder = process.unwrap_or_else(|| "a process of another user".to_owned());
+    Some(Obstacle::Held(holder))
 }
 
 #[cfg(test)]
@@ -158,8 +165,8 @@ mod tests {
         let [taken] = taken.as_slice() else {
             panic!("{taken:?}")
         };
-        assert!(taken.by_orphan);
-        assert_eq!(taken.holder, "container `p-old-1`");
+        let orphan = Obstacle::Orphan("container `p-old-1`".to_owned());
+        assert_eq!(taken.obstacle, orphan);
     }
 
     #[test]
@@ -177,7 +184,71 @@ mod tests {
         };
         assert_eq!((taken.port, &*taken.protocol), (port, "udp"));
         let process = format!("(pid {})", std::process::id());
-        assert!(taken.holder.ends_with(&process), "{taken:?}");
+        assert!(
+            matches!(&taken.obstacle, Obstacle::Held(holder) if holder.ends_with(&process)),
+            "{taken:?}"
+        );
+    }
+
+    /// What of this machine is in the way of the ports of a service.
+    fn in_the_way(ports: &str) -> Vec<Obstacle> {
+        let text = format!("services: {{a: {{image: i, ports: [{ports}]}}}}");
+        let project = load::project(&text, "p").unwrap();
+        let wanted = wanted_ports(&project, &[]);
+        let taken = taken_ports(&project, &[], wanted, &[], true);
+        taken.into_iter().map(|taken| taken.obstacle).collect()
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_told_from_a_port_that_is_taken() {
+        // A network for documentation (RFC 5737), so that no machine has it.
+        assert_eq!(in_the_way("'192.0.2.1:18534:80'"), [Obstacle::NoAddress]);
+        assert_eq!(
+            in_the_way("'192.0.2.1:18534:53/udp'"),
+            [Obstacle::NoAddress]
+        );
+    }
+
+    #[test]
+    fn a_process_on_the_other_family_is_in_the_way_of_all_addresses() {
+        let Ok(holder) = std::net::TcpListener::bind("[::1]:0") else {
+            // A machine without IPv6.
+            return;
+        };
+        let port = holder.local_addr().unwrap().port();
+        let held = in_the_way(&format!("'{port}:80'"));
+        assert!(matches!(held.as_slice(), [Obstacle::Held(_)]), "{held:?}");
+        let held = in_the_way(&format!("'[::]:{port}:80'"));
+        assert!(matches!(held.as_slice(), [Obstacle::Held(_)]), "{held:?}");
+        assert_eq!(in_the_way(&format!("'0.0.0.0:{port}:80'")), []);
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let number = port.local_addr().unwrap().port();
+        assert_eq!(in_the_way(&format!("'[::]:{number}:80'")), []);
+        let held = in_the_way(&format!("'{number}:80'"));
+        assert!(matches!(held.as_slice(), [Obstacle::Held(_)]), "{held:?}");
+    }
+
+    #[tokio::test]
+    async fn a_container_on_one_family_leaves_the_other() {
+        assert_eq!(taken_beside("[::]:8080:80").await.len(), 1);
+        let holder = |host_ip: &str| PortHolder {
+            host_ip: host_ip.to_owned(),
+            port: 80,
+            protocol: "tcp".to_owned(),
+            container: "c".to_owned(),
+            project: String::new(),
+        };
+        let holders = [holder("0.0.0.0")];
+        for (host_ip, is_held) in [
+            ("", true),
+            ("0.0.0.0", true),
+            ("127.0.0.1", true),
+            ("::", false),
+            ("::1", false),
+        ] {
+            let found = container_holder(&holders, host_ip, 80, "tcp");
+            assert_eq!(found.is_some(), is_held, "{host_ip}");
+        }
     }
 
     #[tokio::test]

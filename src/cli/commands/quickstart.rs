@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::stock::Stock;
 use crate::host;
 use crate::observe;
+use crate::observed::Obstacle;
 use crate::plan::UpRequest;
 use crate::seed::{self, Wishes};
 use crate::settings;
@@ -141,17 +142,20 @@ async fn free_port(
     engine: &impl Stock,
 ) -> Result<Option<u16>, CommandError> {
     let observed = observe::everything(engine, &preview.deployment).await?;
-    let taken = observed
-        .taken_ports
-        .iter()
-        .find(|taken| taken.service == "sharelatex");
-    let Some(taken) = taken else { return Ok(None) };
+    let taken = observed.taken_ports.iter();
+    let mut taken = taken.filter(|taken| taken.service == "sharelatex");
+    let held = taken.find_map(|taken| match &taken.obstacle {
+        Obstacle::Held(holder) | Obstacle::Orphan(holder) => Some((taken.port, holder)),
+        Obstacle::NoAddress => None,
+    });
+    let Some((port, holder)) = held else {
+        return Ok(None);
+    };
     let address: Option<IpAddr> = preview.settings.sharelatex.listen_ip.parse().ok();
-    let free = host::ports::first_free(address, taken.port, FALLBACK_PORT);
+    let free = host::ports::first_free(address, port, FALLBACK_PORT);
     if let Some(free) = free {
         session.ui.say(&format!(
-            "port {} is taken by {}: the site gets port {free}",
-            taken.port, taken.holder
+            "port {port} is taken by {holder}: the site gets port {free}"
         ));
     }
     Ok(free)
