@@ -5,6 +5,7 @@
 //! for a primary.
 
 use super::{Deployment, ReplicaSet};
+use crate::compose::canonical::service_hash;
 use crate::compose::{Healthcheck, Project};
 
 /// The project with the work of the toolkit written into it.
@@ -26,6 +27,17 @@ pub fn project(deployment: &Deployment) -> Project {
         check.disable = false;
     }
     project
+}
+
+/// The project for somebody who finds a mongo that was made already, by the hash in its label: that of
+/// `up`, or that of the definitions for other hands. One that fits neither is made anew either way.
+#[must_use]
+pub fn project_beside(deployment: &Deployment, made: Option<&str>) -> Project {
+    let of_up = deployment.replica_set.as_ref().and_then(|set| {
+        let mongo = deployment.project.services.get(&set.service)?;
+        (made? == service_hash(mongo)).then(|| deployment.project.clone())
+    });
+    of_up.unwrap_or_else(|| project(deployment))
 }
 
 fn bundled_test(set: &ReplicaSet) -> Vec<String> {
@@ -52,4 +64,28 @@ fn real_test(set: &ReplicaSet, shell: &str) -> Vec<String> {
     ["CMD", shell, "--quiet", "--eval", &script]
         .map(ToOwned::to_owned)
         .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deployment::testing::deployment;
+
+    #[test]
+    fn a_mongo_that_was_made_keeps_its_definition() {
+        let made = deployment("", "", "6.2.2");
+        let mongo = |project: &Project| project.services["mongo"].clone();
+        let (plain, other) = (mongo(&made.project), mongo(&project(&made)));
+        let (of_up, of_others) = (service_hash(&plain), service_hash(&other));
+        assert_ne!(of_up, of_others);
+        for (label, expected) in [
+            (None, &other),
+            (Some("unknown"), &other),
+            (Some(&*of_others), &other),
+            (Some(&*of_up), &plain),
+        ] {
+            let found = mongo(&project_beside(&made, label));
+            assert_eq!(found, *expected, "{label:?}");
+        }
+    }
 }

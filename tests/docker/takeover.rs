@@ -139,3 +139,50 @@ fn compose_and_the_toolkit_leave_each_others_containers_alone() {
     assert_eq!(instance.plan(), "");
     instance.run(&["down"]).succeeded();
 }
+
+#[test]
+fn compose_with_the_definitions_of_the_toolkit_leaves_its_stores_alone() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    let Some(words) = compose() else {
+        eprintln!("skipped: there is no Docker Compose 2 and TOOLKIT_TEST_COMPOSE is not set");
+        return;
+    };
+    let script = format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "));
+    instance.sandbox.program("docker-compose", &script);
+    let path = format!(
+        "{}:/usr/bin:/bin",
+        instance.sandbox.root().join("bin").display()
+    );
+    let compose = |arguments: &[&str]| {
+        instance.note_volumes();
+        let output = instance
+            .sandbox
+            .command(&[&["docker-compose"], arguments].concat())
+            .env("PATH", &path)
+            .output()
+            .unwrap();
+        instance.sandbox.ran(&output).succeeded()
+    };
+    let stores = || -> BTreeMap<String, String> {
+        let mut ids: BTreeMap<_, _> = instance.ids().into_iter().collect();
+        ids.retain(|service, _| service != "sharelatex");
+        ids
+    };
+    instance.run(&["up"]).succeeded();
+    let made = stores();
+    assert_eq!(made.len(), 2);
+    let ran = compose(&["up", "-d", "mongo", "redis"]);
+    assert_eq!(stores(), made, "{}", ran.all());
+    assert_eq!(instance.plan(), "");
+
+    // Where there is none, mongo comes up with what initiates its replica set, and stays so.
+    compose(&["down"]);
+    compose(&["up", "-d", "mongo", "redis"]);
+    let made = stores();
+    assert_eq!(made.len(), 2);
+    let ran = compose(&["up", "-d", "mongo", "redis"]);
+    assert_eq!(stores(), made, "{}", ran.all());
+    instance.run(&["down"]).succeeded();
+}

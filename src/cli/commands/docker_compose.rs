@@ -22,13 +22,14 @@ use crate::engine::inside::Inside;
 use crate::host;
 use crate::host::durable;
 use crate::host::program::{self, Program};
+use crate::labels;
 use crate::observe;
 use crate::observed::{Container, Observed};
 use crate::plan;
 use crate::ui::containers;
 use crate::ui::words;
 
-/// How long Docker Compose may take to tell its version.
+/// How long Docker Compose may take to tell its version, and the engine what stands.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The oldest major version that reads the definitions.
@@ -140,7 +141,8 @@ async fn installed() -> (Option<Vec<&'static str>>, Option<String>) {
 fn hand_over(session: &Session, words: &[&str], typed: &[String]) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let state = state_folder(&instance.root);
-    let project = standalone::project(&instance.deployment);
+    let made = wait(session, async { Ok(made_mongo(session, &instance).await) })?;
+    let project = standalone::project_beside(&instance.deployment, made.as_deref());
     let yaml = canonical::yaml(&project).context("the definitions cannot be written as YAML")?;
     host::create_folder(&state, 0o700)?;
     let file = state.join(FILE);
@@ -171,6 +173,22 @@ fn hand_over(session: &Session, words: &[&str], typed: &[String]) -> Result<u8, 
         environment: vec![("DOCKER_HOST".to_owned(), endpoint)],
     });
     Err(refused.into())
+}
+
+/// The hash of the definition that the mongo was made of which stands there, where it is one of a
+/// replica set. An engine that does not answer tells of none: Docker Compose says so itself.
+async fn made_mongo(session: &Session, instance: &Instance) -> Option<String> {
+    let set = instance.deployment.replica_set.as_ref()?;
+    let project = &instance.deployment.project.name;
+    let look = async {
+        let engine = instance::engine(session, &instance.root).await.ok()?;
+        engine.project_containers(project).await.ok()
+    };
+    let found = tokio::time::timeout(DEADLINE, look).await.ok()??;
+    let mongo = found
+        .into_iter()
+        .find(|found| found.service == set.service)?;
+    mongo.labels.get(labels::CONFIG_HASH).cloned()
 }
 
 async fn answer(own: &Own, session: &Session) -> Result<u8, CommandError> {
