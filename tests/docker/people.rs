@@ -395,6 +395,19 @@ fn a_flush_is_measured() {
         .run(&["flush", "--project", OTHER_PROJECT])
         .succeeded();
     instance.run(&["flush", "--project", PROJECT]).ended_with(1);
+
+    // What a stop leaves in redis is told without the application: a backup begins there.
+    let _ = instance.run(&["stop", "sharelatex"]);
+    let ran = instance.run(&["flush", "--dry-run"]).succeeded();
+    let expected = format!("  document {STUCK} of {PROJECT}");
+    assert!(
+        ran.stdout.contains("documents  1 in redis"),
+        "{}",
+        ran.all()
+    );
+    assert!(ran.stdout.contains(&expected), "{}", ran.all());
+    let ran = instance.run(&["flush"]).ended_with(1);
+    assert!(ran.stderr.contains("error[NOT_RUNNING]"), "{}", ran.all());
 }
 
 /// Answers one conversation as a mail server that takes everything; gives what it heard.

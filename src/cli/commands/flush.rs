@@ -52,12 +52,14 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &root, "flush").await?;
     unfinished_gate(session, &root, "flush")?;
     let place = Place::find(session).await?;
-    let container = place.application().await?;
-    let before = flush::held(&place.stores(), project).await?;
     if session.dry_run {
-        answer(session, &place, &before, None);
+        // Redis alone is asked, so that what a stop left can be counted before a backup.
+        let held = flush::held(&place.stores(), project).await?;
+        answer(session, &place, &held, None);
         return Ok(exit::DONE);
     }
+    let container = place.application().await?;
+    let before = flush::held(&place.stores(), project).await?;
     match project {
         Some(project) => flush_one(&place, &container, project).await?,
         None => flush_all(session, &place, &container).await?,
