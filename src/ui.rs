@@ -25,6 +25,7 @@ pub mod scripts;
 pub mod site;
 pub mod status;
 pub mod texlive;
+pub mod window;
 pub mod words;
 
 use std::io::{IsTerminal, Write};
@@ -158,24 +159,24 @@ impl Ui {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
-    /// Writes an answer that takes the place of the one before: on a terminal in place, elsewhere
-    /// below it. JSON stays one document per line.
-    pub fn redraw(&self, text: &str) {
+    /// Writes an answer that takes the place of the one before: on a terminal in place, as far as a
+    /// window of so many lines and columns goes, elsewhere below it. JSON stays one document per line.
+    pub fn redraw(&self, text: &str, window: Option<(u16, u16)>) {
         if self.is_json() {
             self.answer(text);
         } else if std::io::stdout().is_terminal() {
-            self.answer(&words::in_place(text));
+            self.answer(&window::in_place(text, window));
         } else {
             self.answer(&format!("{text}\n"));
         }
     }
 
     /// As [`Ui::redraw`], with a failure in place of the answer.
-    pub fn redraw_failure(&self, failure: &Failure) {
+    pub fn redraw_failure(&self, failure: &Failure, window: Option<(u16, u16)>) {
         if self.is_json() {
             self.answer(&json::failure(failure));
         } else {
-            self.redraw(&failure::view(failure, self.answer_style()));
+            self.redraw(&failure::view(failure, self.answer_style()), window);
         }
     }
 

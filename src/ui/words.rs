@@ -149,14 +149,6 @@ pub fn columns(rows: &[Vec<String>], gap: &str) -> String {
     rows.iter().map(line).collect()
 }
 
-/// A text that is drawn from the first line of a terminal over what stands there. Each line is
-/// cleared as it is written, so that nothing flickers.
-#[must_use]
-pub fn in_place(text: &str) -> String {
-    let lines = text.replace('\n', "\u{1b}[K\n");
-    format!("\u{1b}[H{lines}\u{1b}[J")
-}
-
 /// The lines that differ between two versions of a text: `- old` and `+ new`.
 #[must_use]
 pub fn changed_lines(old: &str, new: &str) -> Vec<String> {
@@ -182,12 +174,6 @@ pub fn changed_lines(old: &str, new: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_drawn_in_place_leaves_nothing_behind() {
-        let drawn = in_place("a\nb\n");
-        assert_eq!(drawn, "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
-    }
 
     #[test]
     fn a_changed_line_is_shown_old_and_new() {

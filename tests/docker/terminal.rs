@@ -231,3 +231,43 @@ fn a_terminal_is_a_terminal_inside_and_is_itself_again_after() {
         assert!(Instant::now() < give_up, "process {process} goes on");
     }
 }
+
+#[test]
+fn a_screen_that_is_watched_in_a_low_window_keeps_its_top() {
+    if !has_tmux() {
+        return;
+    }
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up", "-d"]).succeeded();
+    let terminal = Terminal::open(&instance);
+    terminal.order(&["resize-window", "-x", "60", "-y", "8"]);
+    terminal.clear();
+    let scrolled = || {
+        terminal
+            .order(&["display-message", "-p", "#{history_size}"])
+            .stdout
+    };
+    let before = scrolled();
+    terminal.line(&format!("{PROGRAM} status --watch 1"));
+    terminal.await_shown("more lines: the window is too low");
+    let date = || {
+        let shown = terminal.shown();
+        shown.lines().next().unwrap_or_default().to_owned()
+    };
+    let mut dates = std::collections::BTreeSet::new();
+    let give_up = Instant::now() + PATIENCE;
+    while dates.len() < 4 {
+        dates.insert(date());
+        assert!(Instant::now() < give_up, "{}", terminal.shown());
+    }
+    let shown = terminal.shown();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("20"), "{shown}");
+    assert!(lines[1].starts_with("Community Edition"), "{shown}");
+    assert!(lines[4].starts_with("SERVICE "), "{shown}");
+    assert_eq!(scrolled(), before, "{shown}");
+    terminal.order(&["send-keys", "C-c"]);
+    instance.run(&["down"]).succeeded();
+}

@@ -9,6 +9,7 @@ use super::super::report::Kept;
 use super::super::{Session, error::CommandError, exit, instance, now, report, state_folder};
 use crate::engine::docker::DockerEngine;
 use crate::host::interrupt::Interrupt;
+use crate::host::terminal;
 use crate::observed::Container;
 use crate::release::APPLICATION;
 use crate::site;
@@ -107,12 +108,12 @@ async fn watch(every: Duration, session: &Session) -> Result<u8, CommandError> {
     let looks = async {
         // The first look has to succeed: what is wrong now is wrong with what was asked for.
         let first = watched.look(&root, session).await?;
-        session.ui.redraw(&first);
+        session.ui.redraw(&first, terminal::size());
         loop {
             tokio::time::sleep(every).await;
             match watched.look(&root, session).await {
-                Ok(text) => session.ui.redraw(&text),
-                Err(error) => session.ui.redraw_failure(&error.failure),
+                Ok(text) => session.ui.redraw(&text, terminal::size()),
+                Err(error) => session.ui.redraw_failure(&error.failure, terminal::size()),
             }
         }
     };
