@@ -22,12 +22,18 @@ pub fn document(schema: &str, data: &Value, warnings: &[String]) -> String {
 /// the exit code stands for.
 #[must_use]
 pub fn refusal(schema: &str, data: &Value, failure: &Failure) -> String {
+    refusal_with(schema, data, failure, &[])
+}
+
+/// As [`refusal`], with warnings.
+#[must_use]
+pub fn refusal_with(schema: &str, data: &Value, failure: &Failure, warnings: &[String]) -> String {
     let error = json!({
         "id": failure.id, "exit": failure.exit_code, "message": failure.message,
     });
     format!(
         "{}\n",
-        json!({ "schema": schema, "ok": false, "data": data, "error": error, "warnings": [] })
+        json!({ "schema": schema, "ok": false, "data": data, "error": error, "warnings": warnings })
     )
 }
 

@@ -475,10 +475,12 @@ fn mail_is_tried_from_within_the_network() {
     );
     assert!(ran.stdout.contains("< 250 queued"), "{}", ran.all());
     assert!(
-        ran.stderr.contains("the container still has another"),
+        ran.stderr
+            .contains("the container still has other values of `OVERLEAF_EMAIL_FROM_ADDRESS`, "),
         "{}",
         ran.all()
     );
+    assert_eq!(ran.stderr.matches("warning:").count(), 1, "{}", ran.all());
 
     configure("redis", 1);
     let ran = instance
@@ -489,6 +491,14 @@ fn mail_is_tried_from_within_the_network() {
         "{}",
         ran.all()
     );
+    assert!(!ran.stderr.contains("SERVE_FAILED"), "{}", ran.all());
+    let ran = instance
+        .run(&["mail", "test", "ada@example.org", "--format", "json"])
+        .ended_with(8);
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let warning = answer["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("OVERLEAF_EMAIL_SMTP_HOST"), "{warning}");
+    assert_eq!(ran.stderr, "");
     configure("no-such-name.invalid", 587);
     let ran = instance
         .run(&["mail", "test", "ada@example.org"])

@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::tls::{FURTHER_CERTIFICATES, Trust};
 use crate::ui::json;
 use crate::ui::mail as shown;
+use crate::ui::words;
 
 /// How long a connection may take, and each answer.
 const CONNECTION: Duration = Duration::from_secs(20);
@@ -75,11 +76,12 @@ async fn test(args: &TestArgs, session: &Session) -> Result<u8, CommandError> {
     let mut settings = mail::settings(&environment)?;
     let container = place.application().await?;
     let ui = &session.ui;
-    for variable in differing(&environment, &container, &settings.prefix) {
-        ui.warn(&format!(
-            "the container still has another `{variable}` than config/variables.env; `toolkit up` brings the new one"
-        ));
-    }
+    let mut warnings = Vec::new();
+    warnings.extend(outdated(&differing(
+        &environment,
+        &container,
+        &settings.prefix,
+    )));
     let file = |path: String| {
         let (engine, id) = (&place.engine, &container.id);
         async move { engine.file(id, &path).await }
@@ -93,7 +95,7 @@ async fn test(args: &TestArgs, session: &Session) -> Result<u8, CommandError> {
     let named = environment.get(FURTHER_CERTIFICATES).cloned().flatten();
     let further = match named.filter(|path| !path.is_empty()) {
         Some(path) => file(path.clone()).await?.unwrap_or_else(|| {
-            ui.warn(&format!(
+            warnings.push(format!(
                 "`{path}` of {FURTHER_CERTIFICATES} is no file in the container: its certificates are not known here"
             ));
             Vec::new()
@@ -104,13 +106,16 @@ async fn test(args: &TestArgs, session: &Session) -> Result<u8, CommandError> {
         accepts_any: !settings.verifies,
         further: String::from_utf8_lossy(&further).into_owned(),
     };
-    for oddity in &settings.oddities {
-        ui.warn(oddity);
+    warnings.extend(settings.oddities.iter().cloned());
+    if ui.is_json() {
+        warnings.extend(place.instance.warnings.iter().cloned());
+    } else {
+        warnings.iter().for_each(|warning| ui.warn(warning));
     }
     if session.dry_run {
         if ui.is_json() {
             let data = shown::value(&settings, &args.address, &[], false);
-            ui.document(SCHEMA, &data, &[]);
+            ui.document(SCHEMA, &data, &warnings);
         } else {
             ui.answer(&shown::heading(&settings, &container.name));
         }
@@ -130,9 +135,10 @@ async fn test(args: &TestArgs, session: &Session) -> Result<u8, CommandError> {
     let is_sent = outcome.is_ok() && message.is_some();
     let data = shown::value(&settings, &args.address, &lines, is_sent);
     match outcome {
-        Ok(()) if ui.is_json() => ui.document(SCHEMA, &data, &place.instance.warnings),
+        Ok(()) if ui.is_json() => ui.document(SCHEMA, &data, &warnings),
         Err(error) if ui.is_json() => {
-            ui.answer(&json::refusal(SCHEMA, &data, &error.failure));
+            let refusal = json::refusal_with(SCHEMA, &data, &error.failure, &warnings);
+            ui.answer(&refusal);
             return Ok(error.failure.exit_code);
         }
         outcome => {
@@ -179,7 +185,9 @@ async fn converse(
         .open_stream_from(&container.id, &settings.host, settings.port);
     let stream = match tokio::time::timeout(deadline, connected).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(EngineError::Refused { message, .. })) => return Err(unreached(message)),
+        Ok(Err(EngineError::Refused { message, .. })) => {
+            return Err(unreached(without_code(&message).to_owned()));
+        }
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => {
             return Err(unreached(format!(
@@ -215,6 +223,31 @@ fn differing(
         made.map(String::as_str).unwrap_or_default() != value.as_deref().unwrap_or_default()
     });
     differing.map(|(name, _)| name.clone()).collect()
+}
+
+/// What there is to say about them, in one line.
+fn outdated(names: &[String]) -> Option<String> {
+    let (first, rest) = names.split_first()?;
+    let named: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let (which, new) = match rest {
+        [] => (format!("another `{first}` than"), "one"),
+        _ => (
+            format!("other values of {} than", words::list(&named)),
+            "ones",
+        ),
+    };
+    Some(format!(
+        "the container still has {which} config/variables.env; `toolkit up` brings the new {new}"
+    ))
+}
+
+/// What a program of this toolkit in a container says, without the name of its failure: that program is
+/// none that people started.
+fn without_code(said: &str) -> &str {
+    let behind = said.trim_start().strip_prefix("error[");
+    behind
+        .and_then(|behind| behind.split_once("]: "))
+        .map_or(said, |(_, message)| message)
 }
 
 /// A message that says what it is.
@@ -260,4 +293,37 @@ fn no_password(path: &str) -> CommandError {
     CommandError::new("MAIL_INVALID", exit::CONFIGURATION, message)
         .state("no server was asked")
         .fix("mount it, or name a file instead of a link in config/variables.env")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_are_not_brought_yet_are_one_line() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(outdated(&[]), None);
+        assert_eq!(
+            outdated(&names(&["A"])).unwrap(),
+            "the container still has another `A` than config/variables.env; `toolkit up` brings the new one"
+        );
+        assert_eq!(
+            outdated(&names(&["A", "B"])).unwrap(),
+            "the container still has other values of `A` and `B` than config/variables.env; `toolkit up` brings the new ones"
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_failure_inside_is_not_told() {
+        for (said, told) in [
+            (
+                "error[SERVE_FAILED]: Connection refused (os error 111)",
+                "Connection refused (os error 111)",
+            ),
+            ("connect: Connection refused", "connect: Connection refused"),
+            ("error[x", "error[x"),
+        ] {
+            assert_eq!(without_code(said), told);
+        }
+    }
 }
