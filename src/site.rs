@@ -123,7 +123,7 @@ pub enum Verdict {
     ClosedByOthers,
     /// As before, left behind by a stop that was cut short.
     LeftClosed,
-    /// The wish is not carried out: the container was made by other hands.
+    /// The wish is not carried out: somebody rewrote the file, or made the container with other hands.
     WishLost,
     /// The site is open, and nobody can open a project in it.
     EditorClosed,

@@ -103,7 +103,7 @@ fn meaning(status: &SiteStatus) -> &'static str {
             "the site was closed by a stop that did not come to its end; `toolkit site open` opens it"
         }
         Verdict::WishLost => {
-            "the site is open, and is meant to be closed: the container was made by other hands; `toolkit site close` closes it again"
+            "the site is open, and is meant to be closed: somebody rewrote the file, or made the container without the toolkit; `toolkit site close` closes it again"
         }
         Verdict::EditorClosed if status.is_editor_off => {
             "the site is open and its editor is closed, so nobody can open a project: EDITOR_OPEN is false in config/variables.env; take it out there, then: toolkit up"
