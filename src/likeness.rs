@@ -5,10 +5,23 @@
 const ONE_SLIP: f64 = 0.95;
 const LETTERS: usize = 3;
 
+/// What is left of a likeness that counts for small and large letters as the same.
+const OTHER_CASE: f64 = 0.99;
+
 /// How alike two names are, 0 to 1. Two that differ by one letter wrong, missing or too much, or by two
-/// that are swapped, are very alike however short they are.
+/// that are swapped, are very alike however short they are; and two that differ in small and large
+/// letters almost as much as without that.
 #[must_use]
 pub fn of(one: &str, other: &str) -> f64 {
+    let (small, other_small) = (one.to_lowercase(), other.to_lowercase());
+    let as_typed = as_written(one, other);
+    match small == one && other_small == other {
+        true => as_typed,
+        false => as_typed.max(OTHER_CASE * as_written(&small, &other_small)),
+    }
+}
+
+fn as_written(one: &str, other: &str) -> f64 {
     let similarity = strsim::jaro_winkler(one, other);
     let letters = one.chars().count().max(other.chars().count());
     match letters >= LETTERS && strsim::osa_distance(one, other) == 1 {
@@ -46,11 +59,16 @@ mod tests {
             ("rdis", Some("redis")),
             ("monog", Some("mongo")),
             ("webapi", Some("web-api")),
+            ("WEB", Some("web")),
+            ("Web-Api", Some("web-api")),
+            ("WBE", Some("web")),
             ("xyz", None),
             ("wxy", None),
         ] {
             assert_eq!(nearest(names(), wanted, 0.75), expected, "{wanted}");
         }
+        let both = ["Web", "web"].into_iter();
+        assert_eq!(nearest(both, "Web", 0.75), Some("Web"));
         assert!((of("web", "web") - 1.0).abs() < f64::EPSILON);
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 pub use super::connection::{Asks, endpoint, engine, engine_meanwhile};
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
@@ -27,9 +29,11 @@ use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
 use crate::journal::{self, Journal};
 use crate::likeness;
+use crate::logs::services;
 use crate::observe;
 use crate::observed::Observed;
 use crate::plan::{self, Plan, UpRequest};
+use crate::release::APPLICATION;
 use crate::release::Catalogue;
 use crate::settings::problem::{Problem, ProblemKind};
 use crate::settings::{self, Settings, Sources};
@@ -512,9 +516,20 @@ pub fn known(instance: &Instance, services: &[String]) -> Result<(), CommandErro
         crate::ui::words::list(&names)
     ))
     .state("nothing was changed");
-    Err(match nearest {
-        Some(nearest) => error.fix(format!("did you mean `{nearest}`?")),
-        None => error,
+    let rows = services::load().context("the list of services does not load")?;
+    let is_inside = |row: &services::Row| {
+        let is_it = row.name.eq_ignore_ascii_case(unknown);
+        is_it && row.is_kept(&deployment.version, deployment.edition)
+    };
+    Err(match (rows.iter().find(|row| is_inside(row)), nearest) {
+        (Some(row), _) => error
+            .because(format!(
+                "`{}` is a part of the application, in the container of `{APPLICATION}`",
+                row.name
+            ))
+            .fix(format!("name `{APPLICATION}` instead")),
+        (None, Some(nearest)) => error.fix(format!("did you mean `{nearest}`?")),
+        (None, None) => error,
     })
 }
 

@@ -17,6 +17,15 @@ pub(super) fn only_logs_are_raw() -> CommandError {
     .fix("use --format json")
 }
 
+/// The refusal of a time from which on lines are shown that is later than the one before which.
+#[must_use]
+pub(super) fn no_time_between(since: &str, until: &str) -> CommandError {
+    let message = format!("`--since {since}` is later than `--until {until}`");
+    CommandError::new("USAGE", exit::USAGE, message)
+        .because("no line is written between them; a duration such as `2h` counts back from now")
+        .state("nothing was changed")
+}
+
 impl CommandError {
     /// The failure to read a log.
     #[must_use]

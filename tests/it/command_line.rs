@@ -215,16 +215,24 @@ fn wrong_usage_ends_with_2() {
         &["init", "--edition", "gold"],
         &["serve", "postgres"],
         &["stop", "mango"],
+        &["logs", "--since", "1h", "--until", "2h"],
     ] {
         let ran = sandbox.run(arguments).ended_with(2);
         assert_eq!(ran.stdout, "", "{arguments:?}");
     }
-    let ran = sandbox.run(&["stop", "mango"]).ended_with(2);
-    assert!(
-        ran.stderr.contains("did you mean `mongo`?"),
-        "{}",
-        ran.stderr
-    );
+    for (arguments, expected) in [
+        (&["stop", "mango"][..], "did you mean `mongo`?"),
+        (&["exec", "MONGO", "ls"], "did you mean `mongo`?"),
+        (&["exec", "web", "ls"], "name `sharelatex` instead"),
+        (&["shell", "Clsi"], "`clsi` is a part of the application"),
+        (
+            &["logs", "--since", "1h", "--until", "2h"],
+            "`--since 1h` is later than `--until 2h`",
+        ),
+    ] {
+        let ran = sandbox.run(arguments).ended_with(2);
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
 }
 
 #[test]

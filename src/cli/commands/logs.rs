@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::instance::{self, Instance};
-use super::super::{Session, error::CommandError, exit};
+use super::super::{Session, error::CommandError, exit, log_error};
 use crate::compose::SpecDuration;
 use crate::engine::Engine;
 use crate::engine::docker::DockerEngine;
@@ -57,7 +57,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
     /// Services, such as `mongo` or `web`; all without a name
-    #[arg(id = "logged_services", value_name = "SERVICES")]
+    #[arg(id = "logged_services", value_name = "SERVICES", value_delimiter = ',')]
     services: Vec<String>,
     /// Go on with what is written from now on
     #[arg(short, long, conflicts_with = "until")]
@@ -154,10 +154,14 @@ impl Choice {
             Ok(Some(moment::asked(text, super::super::now(), age)?))
         };
         let pattern = self.grep.as_deref().map(regex::bytes::Regex::new);
+        let (since, until) = (time(&self.since)?, time(&self.until)?);
+        if let (Some(from), Some(to), true) = (&self.since, &self.until, since > until) {
+            return Err(log_error::no_time_between(from, to));
+        }
         let filter = Filter {
             level,
-            since: time(&self.since)?,
-            until: time(&self.until)?,
+            since,
+            until,
             pattern: pattern.transpose()?,
         };
         let usual = match filter.since {
