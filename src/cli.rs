@@ -337,7 +337,11 @@ fn run(arguments: Vec<OsString>) -> u8 {
         .collect();
     let cli = match parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(Unparsed::Refused(error)) => {
+            Ui::new(Manners::default()).fail(&error.failure);
+            return error.failure.exit_code;
+        }
+        Err(Unparsed::Mistyped(error)) => {
             // Help and version go to stdout, mistakes to stderr; a closed stream is no failure.
             let _ = error.print();
             return if error.use_stderr() {
@@ -363,12 +367,22 @@ fn run(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+/// Why there is no command.
+#[derive(Debug)]
+enum Unparsed {
+    /// A word that was understood once.
+    Refused(CommandError),
+    /// Help, the version, or a mistake.
+    Mistyped(clap::Error),
+}
+
+fn parse(arguments: Vec<OsString>) -> Result<Cli, Unparsed> {
     let definition = command();
-    let arguments = old_words::replaced(arguments, &definition);
+    let arguments = old_words::replaced(arguments, &definition).map_err(Unparsed::Refused)?;
     let arguments = pass_through::separated(arguments, &definition);
-    let matches = definition.try_get_matches_from(arguments)?;
-    Cli::from_arg_matches(&matches)
+    let matches = definition.try_get_matches_from(arguments);
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    cli.map_err(Unparsed::Mistyped)
 }
 
 /// The definition of the command line, for help texts, completions and tests.

@@ -1,5 +1,7 @@
 //! The command line of Docker Compose in this program's words, from `lib/docker-compose.toml`.
 
+use std::ffi::OsString;
+
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -30,6 +32,21 @@ pub struct Row {
     pub passes_on: bool,
     /// Its flags.
     pub flag: Vec<Flag>,
+    /// Flags that people type and that are not carried out.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
+}
+
+/// A flag that is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// How it is written.
+    pub names: Vec<String>,
+    /// Why not.
+    pub because: String,
+    /// What to do instead.
+    pub fix: String,
 }
 
 /// A flag.
@@ -74,6 +91,16 @@ pub enum Untranslated {
         /// The flag.
         flag: String,
     },
+    /// A flag of a sub-command that is not carried out, with the reason.
+    #[error("`{flag}` of `{command}` is not carried out")]
+    Refused {
+        /// The sub-command.
+        command: String,
+        /// The flag.
+        flag: String,
+        /// The reason, and what to do instead.
+        row: Refused,
+    },
     /// A flag without the value that it needs.
     #[error("`{flag}` of `{command}` needs a value")]
     NoValue {
@@ -108,6 +135,49 @@ impl Table {
             own: row.own,
             words: [row.becomes.clone(), row.arguments(rest)?].concat(),
         })
+    }
+
+    /// Arguments of this program's command of the same name, with the flags that only Docker Compose has
+    /// in this program's words. What neither has is left as it is.
+    ///
+    /// # Errors
+    /// A flag is refused, or has no value.
+    pub fn understood(
+        &self,
+        command: &str,
+        typed: Vec<OsString>,
+        is_own: impl Fn(&str) -> bool,
+    ) -> Result<Vec<OsString>, Untranslated> {
+        let Some(row) = self.commands.iter().find(|row| row.name == command) else {
+            return Ok(typed);
+        };
+        let mut words = Vec::new();
+        let mut left = typed.into_iter();
+        while let Some(word) = left.next() {
+            if word == "--" {
+                words.push(word);
+                words.extend(left);
+                break;
+            }
+            let text = word.to_string_lossy().into_owned();
+            let name = text.split('=').next().unwrap_or_default();
+            if !name.starts_with("--") || is_own(name) {
+                words.push(word);
+                continue;
+            }
+            let mut flags = row.flag.iter();
+            let known = flags.find(|flag| flag.names.iter().any(|known| known == name));
+            let takes_next = known.is_some_and(|flag| flag.value) && !text.contains('=');
+            let value = takes_next.then(|| left.next()).flatten();
+            let value = value.map(|value| value.to_string_lossy().into_owned());
+            let foreign: Vec<String> = std::iter::once(text).chain(value).collect();
+            match row.arguments(&foreign) {
+                Ok(translated) => words.extend(translated.into_iter().map(OsString::from)),
+                Err(Untranslated::Flag { .. }) => words.push(word),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(words)
     }
 
     /// The names of the sub-commands.
@@ -192,9 +262,16 @@ impl Row {
     }
 
     fn unknown(&self, word: &str) -> Untranslated {
-        Untranslated::Flag {
-            command: self.name.clone(),
-            flag: word.to_owned(),
+        let (command, flag) = (self.name.clone(), word.to_owned());
+        let name = word.split('=').next().unwrap_or_default();
+        let mut refused = self.refused.iter();
+        match refused.find(|row| row.names.iter().any(|known| known == name)) {
+            Some(row) => Untranslated::Refused {
+                command,
+                flag: name.to_owned(),
+                row: row.clone(),
+            },
+            None => Untranslated::Flag { command, flag },
         }
     }
 }
@@ -221,6 +298,7 @@ mod tests {
             ),
             ("up --pull=always", "up --pull=always"),
             ("up --pull always mongo", "up --pull=always mongo"),
+            ("up -d -t 5", "up --detach --grace=5"),
             ("down --remove-orphans", "down"),
             ("ps -aq", "ps --all --quiet"),
             ("rm -fs redis", "rm --force --stop redis"),
@@ -270,6 +348,11 @@ mod tests {
                 "`-ax` of `ps` is not answered without Docker Compose",
             ),
             ("logs --tail", "`--tail` of `logs` needs a value"),
+            ("up -d --build", "`--build` of `up` is not carried out"),
+            (
+                "up --scale=worker=2",
+                "`--scale` of `up` is not carried out",
+            ),
             (
                 "up --wait=false",
                 "`--wait=false` of `up` is not answered without Docker Compose",

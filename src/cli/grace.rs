@@ -13,6 +13,12 @@ pub struct Grace {
 }
 
 impl Grace {
+    /// So many seconds, when they are said.
+    #[must_use]
+    pub fn of(seconds: Option<u32>) -> Self {
+        Self { seconds }
+    }
+
     /// Gives every container of a plan that time, when one was said.
     pub fn grant(self, plan: &mut Plan) {
         if let Some(seconds) = self.seconds {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{FormatArg, Session, error::CommandError, exit};
+use super::{FormatArg, Session, Unparsed, error::CommandError, exit};
 
 /// Runs another command in place of the one that was typed, with its global options.
 pub(super) fn run(words: &[String], session: &Session) -> Result<u8, CommandError> {
@@ -28,6 +28,10 @@ pub(super) fn run(words: &[String], session: &Session) -> Result<u8, CommandErro
     typed.extend(common.cloned());
     typed.extend(words.iter().cloned());
     let cli = super::parse(typed.iter().map(OsString::from).collect()).map_err(|error| {
+        let error = match error {
+            Unparsed::Refused(error) => return error,
+            Unparsed::Mistyped(error) => error,
+        };
         let first = error.to_string();
         let first = first.lines().next().unwrap_or_default();
         let first = first.trim_start_matches("error: ");

@@ -3,7 +3,9 @@
 
 use std::ffi::OsString;
 
+use super::docker_compose::{self, Untranslated};
 use super::pass_through::command_at;
+use super::{error::CommandError, exit};
 
 /// The commands whose scripts took the word `help`. Behind others it may be a name.
 const WITH_HELP: [&str; 15] = [
@@ -28,17 +30,26 @@ const WITH_HELP: [&str; 15] = [
 const GONE: [(&str, &str); 1] = [("upgrade", "--skip-git-update")];
 
 /// The commands whose scripts passed `--timeout SECONDS` on to Docker Compose, as the time to stop.
-const WITH_GRACE: [&str; 3] = ["down", "restart", "stop"];
+const WITH_GRACE: [&str; 4] = ["down", "restart", "stop", "up"];
+
+/// The commands whose scripts passed all that they were given on to Docker Compose.
+const PASSED_ON: [&str; 4] = ["restart", "start", "stop", "up"];
 
 /// The arguments of this process, with old words replaced by those of today.
-pub(super) fn replaced(mut arguments: Vec<OsString>, definition: &clap::Command) -> Vec<OsString> {
+///
+/// # Errors
+/// An old word asks for something that is not done any more.
+pub(super) fn replaced(
+    mut arguments: Vec<OsString>,
+    definition: &clap::Command,
+) -> Result<Vec<OsString>, CommandError> {
     let Some(at) = command_at(&arguments, definition) else {
-        return arguments;
+        return Ok(arguments);
     };
     let behind = arguments.split_off(at + 1);
     let Some(command) = arguments.last().and_then(|word| word.to_str()) else {
         arguments.extend(behind);
-        return arguments;
+        return Ok(arguments);
     };
     let is_gone = |word: &OsString| {
         let mut gone = GONE.iter();
@@ -54,8 +65,38 @@ pub(super) fn replaced(mut arguments: Vec<OsString>, definition: &clap::Command)
     if WITH_GRACE.contains(&command) {
         name_grace(&mut behind);
     }
+    if PASSED_ON.contains(&command) && behind.iter().any(is_flag) {
+        let table = docker_compose::load().map_err(anyhow::Error::new)?;
+        let command = command.to_owned();
+        let own = definition.find_subcommand(&command);
+        let own = own.map(clap::Command::get_arguments).into_iter().flatten();
+        let all: Vec<&clap::Arg> = own.chain(definition.get_arguments()).collect();
+        let is_own = |flag: &str| {
+            let name = flag.trim_start_matches('-');
+            // Help and version are of clap itself.
+            let mut all = all.iter();
+            name == "help" || all.any(|known| known.get_long() == Some(name))
+        };
+        let understood = table.understood(&command, behind, is_own);
+        behind = understood.map_err(|error| refusal(&error))?;
+    }
     arguments.extend(behind);
-    arguments
+    Ok(arguments)
+}
+
+fn is_flag(word: &OsString) -> bool {
+    word.to_string_lossy().starts_with("--")
+}
+
+fn refusal(error: &Untranslated) -> CommandError {
+    let refusal = CommandError::new("USAGE", exit::USAGE, error.to_string());
+    let refusal = refusal.state("nothing was changed");
+    match error {
+        Untranslated::Refused { row, .. } => {
+            refusal.because(row.because.clone()).fix(row.fix.clone())
+        }
+        _ => refusal,
+    }
 }
 
 /// A number without a unit is no time to wait: those are seconds to stop.
@@ -112,12 +153,63 @@ mod tests {
             ),
             ("toolkit stop --timeout 5m", "toolkit stop --timeout 5m"),
             ("toolkit start --timeout 5", "toolkit start --timeout 5"),
+            ("toolkit up --timeout 5 -d", "toolkit up --grace 5 -d"),
+            ("toolkit up --timeout 5m", "toolkit up --timeout 5m"),
+            (
+                "toolkit up -d --wait-timeout 30 redis",
+                "toolkit up -d --timeout=30s redis",
+            ),
+            (
+                "toolkit up --wait-timeout=30 --pull always",
+                "toolkit up --timeout=30s --pull always",
+            ),
+            (
+                "toolkit up --quiet-pull --no-color --no-build redis",
+                "toolkit up redis",
+            ),
+            ("toolkit up -- --no-color", "toolkit up -- --no-color"),
+            ("toolkit up --unknown --help", "toolkit up --unknown --help"),
+            ("toolkit start --wait redis", "toolkit start redis"),
+            ("toolkit plan --no-color", "toolkit plan --no-color"),
             ("toolkit stop --timeout", "toolkit stop --timeout"),
             ("toolkit", "toolkit"),
         ] {
             let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-            let found = replaced(words(typed), &definition);
+            let found = replaced(words(typed), &definition).unwrap();
             assert_eq!(found, words(read), "{typed}");
+        }
+    }
+
+    #[test]
+    fn an_old_word_that_is_not_carried_out_says_why() {
+        let definition = super::super::command();
+        for (typed, message, has_reason) in [
+            (
+                "toolkit up -d --build",
+                "`--build` of `up` is not carried out",
+                true,
+            ),
+            (
+                "toolkit up --scale=x=2",
+                "`--scale` of `up` is not carried out",
+                true,
+            ),
+            (
+                "toolkit up --no-recreate",
+                "`--no-recreate` of `up` is not carried out",
+                true,
+            ),
+            (
+                "toolkit up --wait-timeout",
+                "`--wait-timeout` of `up` needs a value",
+                false,
+            ),
+        ] {
+            let words = typed.split(' ').map(OsString::from).collect();
+            let failure = replaced(words, &definition).unwrap_err().failure;
+            assert_eq!(failure.message, message);
+            assert_eq!(failure.exit_code, exit::USAGE);
+            assert_eq!(!failure.causes.is_empty(), has_reason, "{typed}");
         }
     }
 

@@ -216,6 +216,7 @@ fn wrong_usage_ends_with_2() {
         &["serve", "postgres"],
         &["stop", "mango"],
         &["logs", "--since", "1h", "--until", "2h"],
+        &["up", "--no-recreate"],
     ] {
         let ran = sandbox.run(arguments).ended_with(2);
         assert_eq!(ran.stdout, "", "{arguments:?}");
@@ -233,6 +234,20 @@ fn wrong_usage_ends_with_2() {
         let ran = sandbox.run(arguments).ended_with(2);
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn what_up_passed_on_once_and_does_not_do_says_what_to_do() {
+    let sandbox = Sandbox::initialised(&[]);
+    let ran = sandbox
+        .run(&["up", "-d", "--quiet-pull", "--build"])
+        .ended_with(2);
+    insta::assert_snapshot!(ran.stderr, @r"
+    error[USAGE]: `--build` of `up` is not carried out
+      because: images are not built here
+      state:   nothing was changed
+      fix:     build the image with `docker build`, and name it in config/docker-compose.override.yml
+    ");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::grace::Grace;
 use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, error::CommandError, exit, instance};
 use super::up::{Wish, converge_from};
@@ -65,6 +66,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         command: "apply",
         awaits: !args.detach,
         request,
+        grace: Grace::default(),
     };
     converge_from(session, &instance, &engine, observed, &wish).await?;
     Ok(exit::DONE)

@@ -95,10 +95,17 @@ pub fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
             )),
             None => refusal.because("Docker Compose is not installed"),
         };
-        if !matches!(error, Untranslated::NoValue { .. }) {
-            let known = words::list(&table.names());
-            refusal = refusal.because(format!("answered without it: {known}"));
-        }
+        refusal = match &error {
+            Untranslated::NoValue { .. } => refusal,
+            Untranslated::Refused { row, .. } => {
+                let because = format!("without it, {}", row.because);
+                refusal.because(because).fix(row.fix.clone())
+            }
+            _ => {
+                let known = words::list(&table.names());
+                refusal.because(format!("answered without it: {known}"))
+            }
+        };
         refusal
             .state("nothing was changed")
             .fix("install the Compose plugin of Docker (docker-compose-plugin)")

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::files::Texts;
+use super::super::grace::Grace;
 use super::super::instance::Instance;
 use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, error::CommandError, exit, files, instance};
@@ -77,6 +78,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         command: "quickstart",
         awaits: true,
         request: UpRequest::default(),
+        grace: Grace::default(),
     };
     up::converge(session, &loaded, &engine, &wish).await?;
     if !session.dry_run && !session.ui.is_json() {

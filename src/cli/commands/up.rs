@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::files::Texts;
+use super::super::grace::Grace;
 use super::super::instance::{Asks, Instance, Task, Then};
 use super::super::operation::{self, Applies};
 use super::super::unfinished::{self, unfinished_gate};
@@ -36,6 +37,9 @@ pub struct Args {
     /// Use the bundled servers: writes BUNDLED_SERVERS=true into config/overleaf.rc
     #[arg(long)]
     bundled: bool,
+    /// Seconds that a container gets to stop before it is killed, as with Docker Compose
+    #[arg(short = 't', long, value_name = "SECONDS", hide = true)]
+    grace: Option<u32>,
 }
 
 /// What an `up` and its plan are about.
@@ -108,6 +112,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         command: "up",
         awaits: args.wait || !args.detach,
         request,
+        grace: Grace::of(args.grace),
     };
     converge(session, &instance, &engine, &wish).await?;
     Ok(exit::DONE)
@@ -122,6 +127,8 @@ pub struct Wish {
     pub awaits: bool,
     /// What it is about.
     pub request: UpRequest,
+    /// How long containers get to stop.
+    pub grace: Grace,
 }
 
 /// Observe, plan, apply, wait, and say where it can be opened.
@@ -157,6 +164,7 @@ pub async fn converge_from(
     let refresh = plan::pull::refresh(deployment, &observed, request);
     let mut shortcomings = instance::shortcomings(deployment, &observed, request);
     let mut plan = plan::up(deployment, &observed, request);
+    wish.grace.grant(&mut plan);
     let is_idle = plan.is_empty() && refresh.is_empty() && shortcomings.is_empty();
     // Neither what cannot be carried out nor a network that cannot be made anew is a step of a plan.
     let is_all_told =
@@ -181,6 +189,7 @@ pub async fn converge_from(
         (running, observed) = operation::pull_newer(session, instance, engine, task).await?;
         begun = Some(running);
         plan = plan::up(deployment, &observed, request);
+        wish.grace.grant(&mut plan);
         shortcomings = instance::shortcomings(deployment, &observed, request);
     }
     let chosen = plan::chosen(deployment, request);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::files::Texts;
+use super::super::grace::Grace;
 use super::super::instance::Instance;
 use super::super::{
     Session, error::CommandError, exit, files, instance, preflight, question, unfinished,
@@ -85,6 +86,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         command: "upgrade",
         awaits: true,
         request,
+        grace: Grace::default(),
     };
     up::converge(session, &instance, &engine, &wish).await?;
     Ok(exit::DONE)
