@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -227,4 +228,26 @@ fn every_old_script_does_what_its_documentation_says() {
     let all = all.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     let old: BTreeSet<String> = all.filter(|name| !new.contains(name)).collect();
     assert_eq!(scripts.called, old, "below {}", project().display());
+}
+
+#[test]
+fn up_stops_within_the_seconds_that_docker_compose_was_given() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    // Killed after minutes by its definition, since it does not listen.
+    let deaf = "services:\n  sharelatex: {profiles: [aside]}\n  mongo: {profiles: [aside]}\n  redis: {stop_signal: SIGCONT, stop_grace_period: 5m}\n";
+    let file = "config/docker-compose.override.yml";
+    instance.sandbox.write(file, deaf);
+    instance.run(&["up"]).succeeded();
+    for grace in [&["-t", "1"][..], &["--timeout", "1"]] {
+        let before = instance.ids();
+        let began = Instant::now();
+        instance
+            .run(&[&["up", "-d", "--force-recreate"], grace].concat())
+            .succeeded();
+        assert!(began.elapsed() < Duration::from_secs(60), "{grace:?}");
+        assert_ne!(instance.ids(), before);
+    }
+    instance.run(&["down", "-t", "1"]).succeeded();
 }
