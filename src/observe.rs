@@ -345,7 +345,8 @@ fn folder_state(path: &Path) -> FolderState {
     }
 }
 
-/// The containers and networks of a project; what `stop` and `down` need.
+/// The containers and networks of a project; what `stop` and `down` need. Who the engine is, which takes
+/// it longer than the rest, matters to neither.
 ///
 /// # Errors
 /// The engine cannot be asked.
@@ -354,11 +355,9 @@ pub async fn containers_and_networks(
     root: &Path,
     project: &Project,
 ) -> Result<Observed, EngineError> {
-    let listed = listed(engine, root, project);
-    let (facts, observed) = futures_util::try_join!(engine.facts(), listed)?;
     Ok(Observed {
-        engine: facts,
-        ..observed
+        engine: engine.greeting(),
+        ..listed(engine, root, project).await?
     })
 }
 
@@ -371,16 +370,9 @@ pub async fn what_goes_down(
     root: &Path,
     project: &Project,
 ) -> Result<Observed, EngineError> {
-    let seen = async {
-        let mut observed = listed(engine, root, project).await?;
-        observed.visitors = visitors::running(engine, project, &observed).await?;
-        Ok(observed)
-    };
-    let (facts, observed) = futures_util::try_join!(engine.facts(), seen)?;
-    Ok(Observed {
-        engine: facts,
-        ..observed
-    })
+    let mut observed = containers_and_networks(engine, root, project).await?;
+    observed.visitors = visitors::running(engine, project, &observed).await?;
+    Ok(observed)
 }
 
 /// The containers and networks of a project.

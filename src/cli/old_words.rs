@@ -66,7 +66,6 @@ pub(super) fn replaced(
         name_grace(&mut behind);
     }
     if PASSED_ON.contains(&command) && behind.iter().any(is_flag) {
-        let table = docker_compose::load().map_err(anyhow::Error::new)?;
         let command = command.to_owned();
         let own = definition.find_subcommand(&command);
         let own = own.map(clap::Command::get_arguments).into_iter().flatten();
@@ -77,8 +76,15 @@ pub(super) fn replaced(
             let mut all = all.iter();
             name == "help" || all.any(|known| known.get_long() == Some(name))
         };
-        let understood = table.understood(&command, behind, is_own);
-        behind = understood.map_err(|error| refusal(&error))?;
+        let is_foreign = |word: &OsString| {
+            let text = word.to_string_lossy();
+            is_flag(word) && !is_own(text.split('=').next().unwrap_or_default())
+        };
+        if behind.iter().any(is_foreign) {
+            let table = docker_compose::load().map_err(anyhow::Error::new)?;
+            let understood = table.understood(&command, behind, is_own);
+            behind = understood.map_err(|error| refusal(&error))?;
+        }
     }
     arguments.extend(behind);
     Ok(arguments)
