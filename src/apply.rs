@@ -422,7 +422,8 @@ impl<E: Engine> Work<'_, E> {
             return Ok(());
         };
         // One that a signal of its own choice ends so did not have to be killed.
-        if exit_code == KILLED && waited >= grace {
+        // The engine counts in whole seconds.
+        if exit_code == KILLED && waited >= Duration::from_secs(grace.as_secs()) {
             let text = format!(
                 "`{service}` was killed after {} s; it did not stop by itself",
                 grace.as_secs()

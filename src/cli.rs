@@ -16,6 +16,7 @@ pub mod grace;
 pub mod instance;
 mod instead;
 mod log_error;
+mod named;
 mod old_words;
 pub mod operation;
 mod pass_through;

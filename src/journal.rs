@@ -265,13 +265,9 @@ pub fn endpoint(operation: &Operation) -> Option<&str> {
 /// The last operation that ended in order and not well, if nothing came after it.
 ///
 /// # Errors
-/// As for [`unfinished`].
+/// As for [`left_behind`].
 pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
-    let current = read(&current(state))?;
-    let found = match current {
-        Some(current) => Some(current),
-        None => read(&previous(state))?,
-    };
+    let found = last(state)?;
     let failed = [Outcome::Failed, Outcome::Interrupted];
     Ok(found.filter(|found| {
         found

@@ -139,6 +139,7 @@ fn in_the_way(
         names.join(", ")
     };
     let (foreign, orphans, aside) = (of(Whose::Foreign), of(Whose::Orphan), of(Whose::Aside));
+    let inactive = of(Whose::Inactive);
     if let Some(first) = foreign.first() {
         return Some((
             format!(
@@ -157,6 +158,16 @@ fn in_the_way(
             ),
             "remove them".to_owned(),
             Some("toolkit up --remove-orphans".to_owned()),
+        ));
+    }
+    if !inactive.is_empty() {
+        return Some((
+            format!(
+                "it has to be made anew, and containers are in it of services whose profiles are not active: {}",
+                listed(&inactive)
+            ),
+            "name them in COMPOSE_PROFILES, or remove them".to_owned(),
+            Some("toolkit docker-compose rm -s SERVICE".to_owned()),
         ));
     }
     (!aside.is_empty()).then(|| {

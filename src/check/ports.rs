@@ -70,7 +70,8 @@ pub(super) fn twice(view: &View<'_>) -> Looked {
     let mut findings = Vec::new();
     for (name, service) in &view.deployment.project.services {
         for port in &service.ports {
-            let Some(published) = port.published.as_deref() else {
+            // The engine picks one that is free.
+            let Some(published) = port.published.as_deref().filter(|port| *port != "0") else {
                 continue;
             };
             let containers = view.deployment.project.scale(name);

@@ -400,7 +400,10 @@ impl From<ApplyError> for CommandError {
                 steps,
             } => Self::new("INTERRUPTED", exit_code, "stopped on request")
                 .state(left(done, begun, steps))
-                .fix("the same command or `toolkit resume` goes on from here, `toolkit rollback` goes back"),
+                .fix(match steps {
+                    0 => "the same command goes on from here",
+                    _ => "the same command or `toolkit resume` goes on from here, `toolkit rollback` goes back",
+                }),
         }
     }
 }

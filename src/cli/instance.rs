@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 pub use super::connection::{Asks, endpoint, engine, engine_meanwhile};
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
+pub use super::named::{known, naming, with_inactive};
 use super::operation::{self, Applies};
 use super::{Session, error::CommandError, exit};
 use crate::applied;
@@ -28,12 +27,9 @@ use crate::host;
 use crate::host::interrupt::Interrupt;
 use crate::host::lock::{Lock, LockError};
 use crate::journal::{self, Journal};
-use crate::likeness;
-use crate::logs::services;
 use crate::observe;
 use crate::observed::Observed;
 use crate::plan::{self, Plan, UpRequest};
-use crate::release::APPLICATION;
 use crate::release::Catalogue;
 use crate::settings::problem::{Problem, ProblemKind};
 use crate::settings::{self, Settings, Sources};
@@ -137,31 +133,9 @@ pub fn from_all_texts(
     with_profiles(session, root, texts, (dotenv, files), &[])
 }
 
-/// The instance with the services that are named, those of inactive profiles included: naming a service
-/// activates its profiles, as with Docker Compose.
-///
-/// # Errors
-/// A name is unknown, or the configuration is wrong with those profiles.
-pub fn naming(
-    session: &Session,
-    instance: Instance,
-    services: &[String],
-) -> Result<Instance, CommandError> {
-    known(&instance, services)?;
-    let inactive = &instance.deployment.inactive;
-    let named = services.iter().filter_map(|name| inactive.get(name));
-    let profiles: Vec<String> = named.flatten().cloned().collect();
-    if profiles.is_empty() {
-        return Ok(instance);
-    }
-    let root = &instance.root;
-    let definitions = (&*dotenv(root)?, override_file(root)?);
-    with_profiles(session, root, &read_all(root)?, definitions, &profiles)
-}
-
 /// As [`from_all_texts`], with profiles that are active because a service of theirs is named. What is odd
 /// about the texts was said when they were read without.
-fn with_profiles(
+pub(super) fn with_profiles(
     session: &Session,
     root: &Path,
     texts: &Texts,
@@ -492,49 +466,6 @@ pub async fn lock_unless_dry(
         lock(session, root, command).await.map(Some)
     }
 }
-
-/// Refuses names that are no services of the instance, with the nearest one that is.
-///
-/// # Errors
-/// A name is unknown.
-pub fn known(instance: &Instance, services: &[String]) -> Result<(), CommandError> {
-    let deployment = &instance.deployment;
-    let Some(unknown) = services.iter().find(|name| !deployment.defines(name)) else {
-        return Ok(());
-    };
-    let active = deployment.project.services.keys();
-    let all = active.chain(deployment.inactive.keys());
-    let names: Vec<String> = all.clone().map(|name| format!("`{name}`")).collect();
-    let nearest = likeness::nearest(all.map(String::as_str), unknown, SIMILAR);
-    let error = CommandError::new(
-        "UNKNOWN_SERVICE",
-        exit::USAGE,
-        format!("there is no service `{unknown}`"),
-    )
-    .because(format!(
-        "the services are {}",
-        crate::ui::words::list(&names)
-    ))
-    .state("nothing was changed");
-    let rows = services::load().context("the list of services does not load")?;
-    let is_inside = |row: &services::Row| {
-        let is_it = row.name.eq_ignore_ascii_case(unknown);
-        is_it && row.is_kept(&deployment.version, deployment.edition)
-    };
-    Err(match (rows.iter().find(|row| is_inside(row)), nearest) {
-        (Some(row), _) => error
-            .because(format!(
-                "`{}` is a part of the application, in the container of `{APPLICATION}`",
-                row.name
-            ))
-            .fix(format!("name `{APPLICATION}` instead")),
-        (None, Some(nearest)) => error.fix(format!("did you mean `{nearest}`?")),
-        (None, None) => error,
-    })
-}
-
-/// Similarity from which a name counts as misspelt (Jaro-Winkler, 0 to 1).
-const SIMILAR: f64 = 0.75;
 
 /// The services that were named, or all, in start order.
 #[must_use]

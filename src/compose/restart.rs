@@ -52,7 +52,7 @@ impl Service {
     pub fn restart_policy(&self) -> Option<(&'static str, Result<Restart, NoRestart>)> {
         let deploy = self.rest.get("deploy");
         let Some(policy) = deploy.and_then(|deploy| deploy.get("restart_policy")) else {
-            let text = self.restart.as_ref()?;
+            let text = self.restart.as_ref().filter(|text| !text.is_empty())?;
             return Some(("restart", text.parse()));
         };
         let condition = policy.get("condition").and_then(Value::as_str);
@@ -74,6 +74,13 @@ impl Service {
 mod tests {
     use super::*;
     use crate::compose::load;
+
+    #[test]
+    fn an_empty_word_says_nothing() {
+        let text = "services: {a: {image: i, restart: ''}}";
+        let project = load::project(text, "p").unwrap();
+        assert_eq!(project.services["a"].restart_policy(), None);
+    }
 
     #[test]
     fn what_is_no_policy_is_none() {

@@ -9,7 +9,6 @@ use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::engine::EngineError;
 use crate::engine::stock::Stock;
-use crate::observed::Container;
 use crate::observed::Observed;
 use crate::observed::network::Visitor;
 use crate::observed::network::Whose;
@@ -32,12 +31,17 @@ pub(super) async fn all(
     let is_known = |id: &str| observed.containers.iter().any(|known| known.id == id);
     let others = listed.iter().filter(|found| !is_known(&found.id));
     let others = try_join_all(others.map(|found| engine.container(&found.id))).await?;
-    let is_orphan = |found: &&Container| !deployment.defines(&found.service);
-    let orphans = observed.containers.iter().filter(is_orphan);
+    let services = &deployment.project.services;
+    let others_of_ours = observed.containers.iter();
+    let others_of_ours = others_of_ours.filter(|found| !services.contains_key(&found.service));
+    let others_of_ours = others_of_ours.map(|found| match deployment.defines(&found.service) {
+        true => (found, Whose::Inactive),
+        false => (found, Whose::Orphan),
+    });
     let foreign = others.iter().flatten();
     let all = foreign
         .map(|found| (found, Whose::Foreign))
-        .chain(orphans.map(|found| (found, Whose::Orphan)));
+        .chain(others_of_ours);
     let visitors = all.flat_map(|(container, whose)| {
         let joined = container.network_ids.intersection(&networks);
         joined.map(move |network| Visitor {

@@ -63,6 +63,8 @@ pub enum Whose {
     Orphan,
     /// Of a service of the project that an `up` is not about.
     Aside,
+    /// Of a service whose profile is not active.
+    Inactive,
 }
 
 /// What stands for nothing, and for a value that is not shown.

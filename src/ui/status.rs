@@ -265,10 +265,13 @@ pub fn value(
     now: OffsetDateTime,
 ) -> Value {
     let places = all(deployment, observed);
+    let is_there = |name: &&String| observed.container(name).is_some();
+    let inactive = deployment.inactive.keys().filter(is_there);
     let services: Vec<Value> = deployment
         .project
         .start_order()
         .into_iter()
+        .chain(inactive.map(String::as_str))
         .map(|service| service_value(deployment, observed, &places, service))
         .collect();
     let orphans: Vec<&str> = plan::orphans(deployment, observed)

@@ -13,7 +13,7 @@ fn with_profiles() -> Option<Instance> {
     let redis = containers.iter().find(|found| found.service == "redis");
     let image = &redis.unwrap().image;
     let text = format!(
-        "services:\n  tool: {{image: '{image}', profiles: [tools], depends_on: [helper]}}\n  helper: {{image: '{image}', profiles: [tools, other]}}\n  third: {{image: '{image}', profiles: [other]}}\n"
+        "services:\n  tool: {{image: '{image}', profiles: [tools], depends_on: [helper], networks: [default, aside]}}\n  helper: {{image: '{image}', profiles: [tools, other]}}\n  third: {{image: '{image}', profiles: [other]}}\nnetworks: {{aside: {{}}}}\n"
     );
     instance.sandbox.write(FILE, &text);
     Some(instance)
@@ -42,7 +42,7 @@ fn a_named_service_brings_its_profiles() {
     let ran = instance.run(&["up", "nosuch"]).ended_with(2);
     assert!(ran.stderr.contains("`third`"), "{}", ran.stderr);
     let planned = instance.run(&["plan", "tool"]).succeeded().stdout;
-    assert!(planned.contains("4 steps"), "{planned}");
+    assert!(planned.contains("5 steps"), "{planned}");
     instance.run(&["up", "-d", "tool"]).succeeded();
     let all = running(&["helper", "mongo", "redis", "sharelatex", "tool"]);
     assert_eq!(services(&instance), all);
@@ -68,6 +68,16 @@ fn what_runs_of_an_inactive_profile_is_no_orphan() {
     assert!(shown.contains("-tool-1"), "{shown}");
     assert!(!shown.contains("third"), "{shown}");
     assert!(!shown.contains("not part of the configuration"), "{shown}");
+    let shown = instance.run(&["--format", "json", "status"]).succeeded();
+    assert!(shown.stdout.contains("-tool-1"), "{}", shown.stdout);
+    // A network that only such a service uses goes with it.
+    let aside = format!("{}_aside", instance.project);
+    let networks = || {
+        let found = toolkit::engine::Engine::networks(&instance.engine, &aside);
+        instance.runtime.block_on(found).unwrap().len()
+    };
+    assert_eq!(networks(), 1);
     instance.run(&["down"]).succeeded();
     assert!(instance.containers().is_empty());
+    assert_eq!(networks(), 0);
 }

@@ -148,7 +148,13 @@ async fn installed() -> (Option<Vec<&'static str>>, Option<String>) {
 fn hand_over(session: &Session, words: &[&str], typed: &[String]) -> Result<u8, CommandError> {
     let instance = instance::load(session)?;
     let state = state_folder(&instance.root);
-    let made = wait(session, async { Ok(made_mongo(session, &instance).await) })?;
+    let there = wait(session, async { Ok(there(session, &instance).await) })?;
+    let instance = instance::with_inactive(session, instance, &there)?;
+    let inactive = &instance.deployment.inactive;
+    let named = typed.iter().filter(|word| inactive.contains_key(*word));
+    let named: Vec<String> = named.cloned().collect();
+    let instance = instance::naming(session, instance, &named)?;
+    let made = made_mongo(&instance, &there);
     let project = standalone::project_beside(&instance.deployment, made.as_deref());
     let yaml = canonical::yaml(&project).context("the definitions cannot be written as YAML")?;
     host::create_folder(&state, 0o700)?;
@@ -182,19 +188,27 @@ fn hand_over(session: &Session, words: &[&str], typed: &[String]) -> Result<u8, 
     Err(refused.into())
 }
 
-/// The hash of the definition that the mongo was made of which stands there, where it is one of a
-/// replica set. An engine that does not answer tells of none: Docker Compose says so itself.
-async fn made_mongo(session: &Session, instance: &Instance) -> Option<String> {
-    let set = instance.deployment.replica_set.as_ref()?;
-    let project = &instance.deployment.project.name;
+/// The containers that stand there, where something depends on them. An engine that does not answer tells
+/// of none: Docker Compose says so itself.
+async fn there(session: &Session, instance: &Instance) -> Vec<Container> {
+    let deployment = &instance.deployment;
+    if deployment.replica_set.is_none() && deployment.inactive.is_empty() {
+        return Vec::new();
+    }
     let look = async {
         let engine = instance::engine(session, &instance.root).await.ok()?;
-        engine.project_containers(project).await.ok()
+        let found = engine.project_containers(&deployment.project.name).await;
+        found.ok()
     };
-    let found = tokio::time::timeout(DEADLINE, look).await.ok()??;
-    let mongo = found
-        .into_iter()
-        .find(|found| found.service == set.service)?;
+    let found = tokio::time::timeout(DEADLINE, look).await;
+    found.ok().flatten().unwrap_or_default()
+}
+
+/// The hash of the definition that the mongo was made of which stands there, where it is one of a
+/// replica set.
+fn made_mongo(instance: &Instance, there: &[Container]) -> Option<String> {
+    let set = instance.deployment.replica_set.as_ref()?;
+    let mongo = there.iter().find(|found| found.service == set.service)?;
     mongo.labels.get(labels::CONFIG_HASH).cloned()
 }
 

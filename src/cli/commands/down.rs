@@ -4,6 +4,7 @@ use super::super::grace::Grace;
 use super::super::instance::Task;
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
+use crate::engine::Engine;
 use crate::observe;
 use crate::observed::Observed;
 use crate::plan;
@@ -26,6 +27,14 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
     unfinished_gate(session, &instance.root, "down")?;
     let engine = instance::engine(session, &instance.root).await?;
+    let instance = match instance.deployment.inactive.is_empty() {
+        true => instance,
+        false => {
+            let project = &instance.deployment.project.name;
+            let containers = engine.project_containers(project).await?;
+            instance::with_inactive(session, instance, &containers)?
+        }
+    };
     let project = &instance.deployment.project;
     let observed = observe::what_goes_down(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;

@@ -25,6 +25,7 @@ pub fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let Some(found) = found else {
         return Ok(nothing(session, "resume"));
     };
+    unfinished::same_engine(session, &root, &found)?;
     let operation = &found.operation;
     let Some((arguments, folder)) = unfinished::requested(&operation.request) else {
         return Err(not_repeatable(&operation.command));
