@@ -196,12 +196,11 @@ fn remove_project(runtime: &tokio::runtime::Runtime, engine: &DockerEngine, proj
             let _ = engine.remove(&container.id).await;
             remove_volumes(container.anonymous.values());
         }
-        for network in engine
-            .networks(&format!("{project}_default"))
-            .await
-            .unwrap_or_default()
-        {
-            let _ = engine.remove_network(&network.id).await;
+        for key in ["default", "aside"] {
+            let found = engine.networks(&format!("{project}_{key}")).await;
+            for network in found.unwrap_or_default() {
+                let _ = engine.remove_network(&network.id).await;
+            }
         }
     });
 }
