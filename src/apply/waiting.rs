@@ -25,7 +25,7 @@ use crate::engine::EngineEventKind;
 use crate::event::Event;
 use crate::host;
 use crate::observed::lack::{self, Lack, Phase};
-use crate::observed::{Container, ContainerState, Health};
+use crate::observed::{Container, ContainerState, Health, Readiness};
 use crate::probe;
 use deadlines::Deadlines;
 use history::History;
@@ -47,6 +47,10 @@ const REPORT_LINES: usize = 20;
 /// How long one probe may take.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A service that ends because a store does not answer is forgiven if it was started this soon after the
+/// store: later, the store is no reason to begin again.
+const STARTING: Duration = Duration::from_secs(15);
+
 /// What a look at a running container is ended by.
 enum Turn {
     Looked(Option<Lack>),
@@ -67,7 +71,11 @@ pub(super) async fn until<E: Engine, L: Into<Lack>>(
     let mut container = wait.inspect().await?;
     loop {
         if let Some(kind) = wait.history.hopeless(&container) {
-            return Err(wait.failed(Some(&container), kind).await);
+            let is_loop = matches!(kind, FailureKind::Looping { .. });
+            if !is_loop || !wait.is_early(&container).await {
+                return Err(wait.failed(Some(&container), kind).await);
+            }
+            wait.history.forgive(&container);
         }
         let turn = match container.state {
             ContainerState::Running => {
@@ -148,6 +156,36 @@ impl<'a, 'w, E: Engine> Wait<'a, 'w, E> {
             Some(container) => Ok(container),
             None => Err(self.failed(None, FailureKind::Gone).await),
         }
+    }
+
+    /// Whether something that the service depends on was started a moment before it and does not answer yet:
+    /// the engine starts the service again until it does.
+    async fn is_early(&self, container: &Container) -> bool {
+        let (engine, deployment) = (self.work.engine, self.work.deployment);
+        let project = &deployment.project;
+        let Some(definition) = project.services.get(self.service) else {
+            return false;
+        };
+        let containers = engine.project_containers(&project.name).await;
+        let started = moment(&container.started_at);
+        let is_new = |found: &Container| {
+            // Both by the engine's clock.
+            let both = started.zip(moment(&found.started_at));
+            both.is_some_and(|(own, needed)| own - needed < STARTING)
+        };
+        let mut needed = containers.unwrap_or_default();
+        needed.retain(|found| definition.depends_on.contains_key(&found.service));
+        needed.retain(|found| found.state.is_running() && is_new(found));
+        for found in &needed {
+            let Some(probe) = deployment.probes.get(&found.service) else {
+                continue;
+            };
+            let asked = probe::ask_container(engine, found, probe, PROBE_DEADLINE).await;
+            if !matches!(asked, Readiness::Ready | Readiness::Misconfigured { .. }) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The next thing that the engine tells; never, before it is listened to.
@@ -235,10 +273,14 @@ impl<'a, 'w, E: Engine> Wait<'a, 'w, E> {
     }
 }
 
-/// A moment of the engine's clock in nanoseconds since 1970.
-fn nanoseconds(moment: &str) -> Option<i64> {
-    let moment = OffsetDateTime::parse(moment, &Rfc3339).ok()?;
-    i64::try_from(moment.unix_timestamp_nanos()).ok()
+/// A moment of the engine's clock.
+fn moment(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+/// As [`moment`], in nanoseconds since 1970.
+fn nanoseconds(text: &str) -> Option<i64> {
+    i64::try_from(moment(text)?.unix_timestamp_nanos()).ok()
 }
 
 /// Waits until a service has reached what another one needs of it. Where that one can do without, a

@@ -9,7 +9,7 @@ use toolkit::apply::waiting::{FailureKind, ServiceFailure};
 use toolkit::apply::{ApplyError, Work};
 use toolkit::compose::load;
 use toolkit::compose::{Attachment, Network, Project, Service};
-use toolkit::deployment::Deployment;
+use toolkit::deployment::{Deployment, Probe};
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::engine::{ContainerRequest, Engine, EngineEventKind};
 use toolkit::event::Event;
@@ -46,18 +46,23 @@ fn deployment() -> Deployment {
 /// An engine on which the container runs and its first health check is due.
 async fn engine(deployment: &Deployment) -> MemoryEngine {
     let engine = MemoryEngine::new(&[IMAGE], &[]);
+    begin(&engine, deployment, "mongo").await;
+    engine.set_health("mongo", Health::Starting);
+    engine
+}
+
+/// Makes the container of a service, which has its name, and starts it.
+async fn begin(engine: &MemoryEngine, deployment: &Deployment, service: &str) {
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let request = ContainerRequest {
         labels: BTreeMap::from([
             label(labels::PROJECT, "waiting"),
-            label(labels::SERVICE, "mongo"),
+            label(labels::SERVICE, service),
         ]),
-        ..ContainerRequest::new("mongo", "mongo", &deployment.project.services["mongo"])
+        ..ContainerRequest::new(service, service, &deployment.project.services[service])
     };
     engine.create_container(&request).await.unwrap();
-    engine.start("mongo").await.unwrap();
-    engine.set_health("mongo", Health::Starting);
-    engine
+    engine.start(service).await.unwrap();
 }
 
 /// Waits for the service while `story` happens, which begins when somebody listens.
@@ -120,6 +125,39 @@ async fn the_second_death_ends_the_wait_and_the_first_code_explains_it() {
     };
     assert_eq!(failure.kind, expected);
     assert_eq!(failure.diagnosis.unwrap().id, "MONGO_NO_AVX");
+}
+
+/// As a deployment's application that finds its Redis not listening yet: the engine starts it again until it
+/// does.
+#[tokio::test]
+async fn deaths_are_forgiven_while_a_store_is_only_just_started() {
+    let mut deployment = deployment();
+    let store = Service {
+        image: IMAGE.to_owned(),
+        container_name: Some("store".to_owned()),
+        ..Service::default()
+    };
+    let services = &mut deployment.project.services;
+    services.insert("store".to_owned(), store);
+    let needs = load::project(
+        "services: {mongo: {image: i, depends_on: [store]}, store: {image: i}}",
+        "p",
+    );
+    let needs = needs.unwrap().services["mongo"].depends_on.clone();
+    services.get_mut("mongo").unwrap().depends_on = needs;
+    let password = None;
+    let probe = Probe::Redis { port: 1, password };
+    deployment.probes.insert("store".to_owned(), probe);
+    let engine = engine(&deployment).await;
+    begin(&engine, &deployment, "store").await;
+    let outcome = wait(&engine, &deployment, 600, async {
+        for _ in 0..2 {
+            die(&engine, 1);
+            tokio::task::yield_now().await;
+        }
+        engine.happen("mongo", EngineEventKind::Health(Health::Healthy));
+    });
+    outcome.await.unwrap();
 }
 
 #[tokio::test]

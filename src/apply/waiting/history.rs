@@ -47,6 +47,13 @@ impl History {
         self.exit_code
     }
 
+    /// Forgets the deaths so far: they were not the container's own fault.
+    pub(super) fn forgive(&mut self, container: &Container) {
+        self.restarts_before = Some(container.restarts);
+        self.deaths = 0;
+        self.exit_code = None;
+    }
+
     /// Whether waiting makes no sense any more.
     pub(super) fn hopeless(&mut self, container: &Container) -> Option<FailureKind> {
         let before = *self.restarts_before.get_or_insert(container.restarts);
