@@ -1,6 +1,10 @@
 //! Checks of what the configuration asks for.
 
+use std::collections::BTreeMap;
+
 use super::{Finding, Looked, View, outcome};
+use crate::compose::Project;
+use crate::labels;
 use crate::observed::network::{Differing, Visitor, Whose};
 
 pub(super) fn variables(view: &View<'_>) -> Looked {
@@ -200,6 +204,72 @@ pub(super) fn differing_volumes(view: &View<'_>) -> Looked {
         }
     });
     outcome(findings.collect(), "every volume is as it is defined", "")
+}
+
+/// Networks that were not made for this project and are used as if they were.
+pub(super) fn foreign_networks(view: &View<'_>) -> Looked {
+    let (observed, project) = (view.observed()?, &view.deployment.project);
+    let networks = project.networks.iter();
+    let networks = networks.filter(|(_, network)| !network.external);
+    let networks = networks.flat_map(|(key, network)| {
+        let found = observed.networks.get(&network.name).into_iter().flatten();
+        found.map(move |found| (key, &found.name, &found.labels))
+    });
+    let findings = networks.filter_map(|found| foreign("network", project, found));
+    outcome(
+        findings.collect(),
+        "every network that exists was made for this project",
+        "",
+    )
+}
+
+/// Volumes that were not made for this project and are used as if they were.
+pub(super) fn foreign_volumes(view: &View<'_>) -> Looked {
+    let (observed, project) = (view.observed()?, &view.deployment.project);
+    let volumes = project.volumes.iter();
+    let volumes = volumes.filter(|(_, volume)| !volume.external);
+    let volumes = volumes.filter_map(|(key, volume)| {
+        let found = observed.volumes.get(&volume.name)?.as_ref()?;
+        Some((key, &found.name, &found.labels))
+    });
+    let findings = volumes.filter_map(|found| foreign("volume", project, found));
+    outcome(
+        findings.collect(),
+        "every volume that exists was made for this project",
+        "",
+    )
+}
+
+/// What is to be said of one that has a name of ours and the label of another project, or none.
+fn foreign(
+    kind: &str,
+    project: &Project,
+    (key, name, labels): (&String, &String, &BTreeMap<String, String>),
+) -> Option<Finding> {
+    let of = labels.get(labels::PROJECT);
+    if of == Some(&project.name) {
+        return None;
+    }
+    let (whose, measured) = match of {
+        Some(other) => (
+            format!("was made for project `{other}`"),
+            format!("`{name}` of `{other}`"),
+        ),
+        None => (
+            "was made by other hands".to_owned(),
+            format!("`{name}` of no project"),
+        ),
+    };
+    Some(Finding {
+        text: format!("{kind} `{name}` {whose}"),
+        because: "it is used as it is, and `toolkit down` leaves it".to_owned(),
+        measured,
+        needed: "those of this project, or `external: true`".to_owned(),
+        fix: format!(
+            "write `external: true` at `{kind}s.{key}` if that is meant, or give it another `name`"
+        ),
+        ..Finding::default()
+    })
 }
 
 /// Keys that cannot be carried out, and that would change what runs if they were left out.

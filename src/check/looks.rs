@@ -27,6 +27,8 @@ pub(super) const LOOKS: &[(&str, Look)] = &[
     ("VOLUME_MISSING", configured::volumes),
     ("NETWORK_DIFFERS", configured::differing_networks),
     ("VOLUME_DIFFERS", configured::differing_volumes),
+    ("NETWORK_FOREIGN", configured::foreign_networks),
+    ("VOLUME_FOREIGN", configured::foreign_volumes),
     ("KEY_NOT_SUPPORTED", configured::keys),
     ("CONTENT_MISSING", configured::contents),
     ("PORT_TWICE", ports::twice),

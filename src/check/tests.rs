@@ -274,13 +274,15 @@ fn an_ignored_check_blocks_nothing_and_is_handed_on() {
 }
 
 /// Checks of which one hears at every `up`: what they find is about what `up` does.
-const SAID_AT_UP: [&str; 7] = [
+const SAID_AT_UP: [&str; 9] = [
     "DATA_PATH_ELSEWHERE",
     "ENGINE_PODMAN",
     "ENGINE_DESKTOP",
     "ENGINE_ROOTLESS",
     "ENGINE_SNAP",
     "VOLUME_DIFFERS",
+    "NETWORK_FOREIGN",
+    "VOLUME_FOREIGN",
     "MONGO_TOO_NEW",
 ];
 
@@ -296,6 +298,15 @@ fn other_warnings_are_for_the_doctor() {
         let engine = check.id == "ENGINE_UNREACHABLE";
         assert_eq!(by_doctor_only, is_warning || engine, "{}", check.id);
     }
+}
+
+/// What stops and removes looks for another instance and for nothing else before it reads the rows.
+#[test]
+fn only_another_instance_keeps_from_stopping_and_removing() {
+    let checks = row::load().unwrap().checks.into_iter();
+    let gates = checks.filter(|check| check.gates.contains(&Operation::Down));
+    let ids: Vec<String> = gates.map(|check| check.id).collect();
+    assert_eq!(ids, ["PROJECT_NAME_TAKEN"]);
 }
 
 #[test]
@@ -430,4 +441,52 @@ fn networks_and_volumes_that_exist_with_another_configuration() {
     let finding = volume("password=hunter3").fails("VOLUME_DIFFERS");
     assert!(finding.text.contains("`driver_opts.o`"), "{finding:?}");
     assert!(!format!("{finding:?}").contains("hunter"));
+}
+
+#[test]
+fn what_another_project_made_is_named() {
+    let found = |project: Option<&str>, external: bool| {
+        let labels = project.map(|name| (labels::PROJECT.to_owned(), name.to_owned()));
+        let labels: std::collections::BTreeMap<String, String> = labels.into_iter().collect();
+        Made::with("", |made| {
+            let (name, key) = ("shared".to_owned(), "data".to_owned());
+            let network = crate::compose::Network {
+                name: name.clone(),
+                external,
+                ..crate::compose::Network::default()
+            };
+            let volume = Volume {
+                name: name.clone(),
+                external,
+                ..Volume::default()
+            };
+            let project = &mut made.deployment.project;
+            project.networks.insert(key.clone(), network);
+            project.volumes.insert(key, volume);
+            let network = Network {
+                name: name.clone(),
+                labels: labels.clone(),
+                ..Network::default()
+            };
+            let volume = observed::Volume {
+                name: name.clone(),
+                labels,
+                ..observed::Volume::default()
+            };
+            let observed = &mut made.observed;
+            observed.networks.insert(name.clone(), vec![network]);
+            observed.volumes.insert(name, Some(volume));
+        })
+    };
+    let network = found(Some("other"), false).fails("NETWORK_FOREIGN");
+    let volume = found(None, false).fails("VOLUME_FOREIGN");
+    assert!(network.text.contains("`shared`") && network.text.contains("`other`"));
+    assert!(volume.text.contains("other hands"), "{}", volume.text);
+    for (finding, key) in [(network, "`networks.data`"), (volume, "`volumes.data`")] {
+        assert!(finding.fix.contains(key), "{}", finding.fix);
+    }
+    for world in [found(Some("overleaf"), false), found(Some("other"), true)] {
+        world.passes("NETWORK_FOREIGN");
+        world.passes("VOLUME_FOREIGN");
+    }
 }
