@@ -8,6 +8,7 @@ pub mod way;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -163,12 +164,17 @@ impl Catalogue {
         &self.releases
     }
 
-    /// Loads the catalogue that the program carries.
+    /// Loads the catalogue that the program carries; it is read once.
     ///
     /// # Errors
     /// The embedded file is not well-formed; a unit test keeps this from happening.
     pub fn load() -> Result<Self, CatalogueError> {
-        file::parse(RELEASES_TOML)
+        static READ: OnceLock<Catalogue> = OnceLock::new();
+        if let Some(read) = READ.get() {
+            return Ok(read.clone());
+        }
+        let read = file::parse(RELEASES_TOML)?;
+        Ok(READ.get_or_init(|| read).clone())
     }
 
     /// What is known about exactly this release, by its three numbers.
