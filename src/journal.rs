@@ -82,6 +82,24 @@ pub struct Unfinished {
     pub outcome: Option<Outcome>,
 }
 
+impl Unfinished {
+    /// Whether it came to its end and nothing is left to be done.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Done | Outcome::RolledBack))
+    }
+
+    /// See [`left_behind()`].
+    #[must_use]
+    pub fn left_behind(self) -> Vec<Held> {
+        let is_settled = self.is_settled();
+        let is_down = self.operation.command == "down";
+        let mut held = self.operation.volumes;
+        held.retain(|held| !is_settled || (held.is_gone && !is_down));
+        held
+    }
+}
+
 /// A new identifier of an operation: the time, so that identifiers sort, and something random.
 ///
 /// # Errors
@@ -268,12 +286,7 @@ pub fn endpoint(operation: &Operation) -> Option<&str> {
 /// As for [`left_behind`].
 pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
     let found = last(state)?;
-    let failed = [Outcome::Failed, Outcome::Interrupted];
-    Ok(found.filter(|found| {
-        found
-            .outcome
-            .is_some_and(|outcome| failed.contains(&outcome))
-    }))
+    Ok(found.filter(|found| found.outcome.is_some() && !found.is_settled()))
 }
 
 /// The anonymous volumes that the last operation took from containers and may not have given to new
@@ -284,17 +297,13 @@ pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
 /// As for [`unfinished`]; a journal of an operation that ended is as good as none if it is not one
 /// that this program reads.
 pub fn left_behind(state: &Path) -> Result<Vec<Held>, JournalError> {
-    let Some(last) = last(state)? else {
-        return Ok(Vec::new());
-    };
-    let is_done = matches!(last.outcome, Some(Outcome::Done | Outcome::RolledBack));
-    let is_down = last.operation.command == "down";
-    let mut held = last.operation.volumes;
-    held.retain(|held| !is_done || (held.is_gone && !is_down));
-    Ok(held)
+    Ok(last(state)?
+        .map(Unfinished::left_behind)
+        .unwrap_or_default())
 }
 
-/// The last operation, whether it has ended or not.
+/// The last operation, whether it has ended or not. Of one that is done, only its beginning and its end
+/// are read.
 ///
 /// # Errors
 /// As for [`left_behind`].
@@ -302,7 +311,7 @@ pub fn last(state: &Path) -> Result<Option<Unfinished>, JournalError> {
     if let Some(current) = read(&current(state))? {
         return Ok(Some(current));
     }
-    match read(&previous(state)) {
+    match read_previous(&previous(state)) {
         Err(JournalError::Newer { .. } | JournalError::Damaged { .. }) => Ok(None),
         other => other,
     }
@@ -325,9 +334,28 @@ pub fn settle(state: &Path, outcome: Outcome) -> Result<(), JournalError> {
 }
 
 fn read(path: &Path) -> Result<Option<Unfinished>, JournalError> {
-    let Some(lines) = durable::whole_lines(path)? else {
+    match durable::whole_lines(path)? {
+        Some(lines) => of_lines(path, &lines),
+        None => Ok(None),
+    }
+}
+
+/// As [`read()`], for the journal of an operation that has ended.
+fn read_previous(path: &Path) -> Result<Option<Unfinished>, JournalError> {
+    let Some(mut lines) = durable::whole_lines(path)? else {
         return Ok(None);
     };
+    let end = lines.last().and_then(|line| Record::read(line).ok());
+    if let Some(Record::Close { outcome, .. }) = end
+        && outcome == Outcome::Done
+    {
+        let last = lines.len() - 1;
+        lines.drain(1..last.max(1));
+    }
+    of_lines(path, &lines)
+}
+
+fn of_lines(path: &Path, lines: &[String]) -> Result<Option<Unfinished>, JournalError> {
     let mut found: Option<Unfinished> = None;
     let mut stopping: BTreeMap<usize, (Stop, String)> = BTreeMap::new();
     for (at, text) in lines.iter().enumerate() {
