@@ -95,6 +95,16 @@ pub struct Deployment {
     pub proxies: BTreeMap<String, Secret>,
 }
 
+/// What a Docker client can be configured with for proxies: the key, and the variable of a container, which
+/// is also set in small letters.
+pub const PROXIES: [(&str, &str); 5] = [
+    ("httpProxy", "HTTP_PROXY"),
+    ("httpsProxy", "HTTPS_PROXY"),
+    ("noProxy", "NO_PROXY"),
+    ("ftpProxy", "FTP_PROXY"),
+    ("allProxy", "ALL_PROXY"),
+];
+
 /// A file that new containers of a service get, whatever the definitions say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addition {

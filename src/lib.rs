@@ -89,6 +89,7 @@ pub mod mail;
 pub mod observe;
 pub mod observed;
 pub mod people;
+pub mod percent;
 pub mod plan;
 pub mod probe;
 pub mod release;

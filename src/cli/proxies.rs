@@ -11,17 +11,9 @@ use serde_json::Value;
 
 use super::Session;
 use super::connection;
+use crate::deployment::PROXIES;
 use crate::host;
 use crate::secret::Secret;
-
-/// Keys of an entry, each with the name of its variable.
-const KEYS: [(&str, &str); 5] = [
-    ("httpProxy", "HTTP_PROXY"),
-    ("httpsProxy", "HTTPS_PROXY"),
-    ("noProxy", "NO_PROXY"),
-    ("ftpProxy", "FTP_PROXY"),
-    ("allProxy", "ALL_PROXY"),
-];
 
 /// The variables that new containers of an instance get. A file that is not there or not understood
 /// gives none: it belongs to another program.
@@ -46,7 +38,7 @@ fn variables(config: &Value, endpoint: &str) -> BTreeMap<String, Secret> {
     let all = config.get("proxies");
     let entry = all.and_then(|all| all.get(endpoint).or_else(|| all.get("default")));
     let mut variables = BTreeMap::new();
-    for (key, name) in KEYS {
+    for (key, name) in PROXIES {
         let value = entry.and_then(|entry| entry.get(key)?.as_str());
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             for name in [name.to_owned(), name.to_ascii_lowercase()] {

@@ -2,6 +2,7 @@
 //! the site's own URL, without a double slash, and for the page that is meant. Pure.
 
 use super::Email;
+use crate::percent;
 
 /// Page on which somebody sets a new password.
 const SET_PAGE: &str = "/user/password/set";
@@ -48,21 +49,10 @@ pub fn for_reset(link: &Link, email: &Email, site: &str) -> Option<Link> {
     Some(Link {
         url: format!(
             "{site}{SET_PAGE}?passwordResetToken={token}&email={}",
-            encoded(email)
+            percent::encoded(email)
         ),
         instead_of: link.instead_of.clone(),
     })
-}
-
-/// A text as a value of a query.
-fn encoded(text: &str) -> String {
-    let bytes = text.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    });
-    bytes.collect()
 }
 
 #[cfg(test)]

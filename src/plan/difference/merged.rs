@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use serde_json::{Map, Value, json};
 
 use crate::compose::{Values, canonical};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, PROXIES};
 use crate::labels;
 use crate::observed::{Container, Made, Observed};
 
@@ -59,15 +59,6 @@ pub(super) fn both(
     (wanted, shown)
 }
 
-/// Variables for proxies, in capitals; the small ones count as well.
-const PROXIES: [&str; 5] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "FTP_PROXY",
-    "ALL_PROXY",
-];
-
 /// Takes off the proxies that whoever made the container had in the configuration of the Docker client:
 /// the definition does not know them, and the next one to look may have others. One that an earlier
 /// definition set stays.
@@ -87,14 +78,17 @@ fn proxies_off(
         let label = container.labels.get(labels::CONFIG_HASH);
         *hash.get_or_init(|| label == definition.map(canonical::service_hash).as_ref())
     };
+    let is_proxy = |name: &str| {
+        PROXIES
+            .iter()
+            .any(|(_, known)| known.eq_ignore_ascii_case(name))
+    };
     variables.retain(|name, value| {
         let is_given = || {
             let known = deployment.proxies.get(name);
             known.is_some_and(|known| value.as_str() == Some(known.expose())) || is_as_made()
         };
-        wanted.is_some_and(|wanted| wanted.contains_key(name))
-            || !PROXIES.contains(&name.to_ascii_uppercase().as_str())
-            || !is_given()
+        wanted.is_some_and(|wanted| wanted.contains_key(name)) || !is_proxy(name) || !is_given()
     });
 }
 
