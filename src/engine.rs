@@ -290,6 +290,9 @@ pub trait Engine: Sync {
     /// set.
     fn greeting(&self) -> EngineFacts;
 
+    /// What was asked before it is needed counts no longer: something may have changed since.
+    fn look_again(&self) {}
+
     /// What it says about itself; asked once.
     fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::sync::oneshot;
 
 use super::{Session, error::CommandError, exit};
 use crate::engine::Engine;
@@ -38,17 +39,36 @@ pub fn engine_meanwhile(
     root: &Path,
     asks: Asks,
 ) -> impl Future<Output = Result<DockerEngine, CommandError>> + use<> {
+    engine_ahead(session, root, asks).1
+}
+
+/// As [`engine_meanwhile`], with what to tell the project whose containers are looked at first: they are
+/// asked for as soon as it is known.
+pub fn engine_ahead(
+    session: &Session,
+    root: &Path,
+    asks: Asks,
+) -> (
+    ProjectIs,
+    impl Future<Output = Result<DockerEngine, CommandError>> + use<>,
+) {
+    let (tell, told) = oneshot::channel::<String>();
     let endpoint = endpoint(session, root);
     let begun = match &endpoint {
         Ok(endpoint) if !endpoint.starts_with(TUNNELLED) => {
             let endpoint = endpoint.clone();
-            Some(tokio::spawn(
-                async move { connected(&endpoint, asks).await },
-            ))
+            Some(tokio::spawn(async move {
+                let engine = connected(&endpoint, asks).await?;
+                // Who does not tell it drops the sender.
+                if let Ok(project) = told.await {
+                    engine.ask_ahead(&project);
+                }
+                Ok(engine)
+            }))
         }
         _ => None,
     };
-    async move {
+    let connection = async move {
         match begun {
             Some(begun) => {
                 let connected = begun.await;
@@ -56,6 +76,19 @@ pub fn engine_meanwhile(
             }
             None => connected(&endpoint?, asks).await,
         }
+    };
+    (ProjectIs(tell), connection)
+}
+
+/// Tells the project whose containers are looked at first.
+#[derive(Debug)]
+pub struct ProjectIs(oneshot::Sender<String>);
+
+impl ProjectIs {
+    /// It is this one.
+    pub fn named(self, project: &str) {
+        // Where nobody waits for it, it is asked for when it is needed.
+        let _ = self.0.send(project.to_owned());
     }
 }
 

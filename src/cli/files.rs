@@ -18,6 +18,13 @@ pub struct Texts {
     pub version: String,
 }
 
+/// They hold secrets.
+impl std::fmt::Debug for Texts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Texts").finish_non_exhaustive()
+    }
+}
+
 /// Reads the operator's files.
 ///
 /// # Errors

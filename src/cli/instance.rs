@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-pub use super::connection::{Asks, endpoint, engine, engine_meanwhile};
+pub use super::connection::{Asks, endpoint, engine, engine_ahead, engine_meanwhile};
 use super::definitions::{of_deployment, of_finding, override_file};
 use super::files::{Texts, dotenv, read_all, real_path, shown_line};
 pub use super::named::{known, naming, with_inactive};
@@ -40,6 +40,8 @@ use crate::site;
 pub struct Instance {
     /// Its root folder.
     pub root: PathBuf,
+    /// The texts that describe it, whether they are written yet or not.
+    pub(super) texts: Texts,
     /// Its settings.
     pub settings: Settings,
     /// What it should be.
@@ -99,8 +101,10 @@ pub fn load_and_connect(
     CommandError,
 > {
     let root = root(session)?;
-    let engine = engine_meanwhile(session, &root, Asks::WhoItIs);
-    Ok((load_at(session, &root)?, engine))
+    let (project, engine) = engine_ahead(session, &root, Asks::WhoItIs);
+    let is = |name: &str| project.named(name);
+    let instance = from_texts_telling(session, &root, &read_all(&root)?, is)?;
+    Ok((instance, engine))
 }
 
 /// As [`load`], for the instance at a known root.
@@ -116,7 +120,22 @@ pub fn load_at(session: &Session, root: &Path) -> Result<Instance, CommandError>
 /// # Errors
 /// The configuration is wrong.
 pub fn from_texts(session: &Session, root: &Path, texts: &Texts) -> Result<Instance, CommandError> {
-    from_all_texts(session, root, texts, &dotenv(root)?, override_file(root)?)
+    from_texts_telling(session, root, texts, |_| {})
+}
+
+/// As [`from_texts`], and tells the name of the project as soon as the settings are known: what follows
+/// takes longer.
+///
+/// # Errors
+/// The configuration is wrong.
+pub fn from_texts_telling(
+    session: &Session,
+    root: &Path,
+    texts: &Texts,
+    project_is: impl FnOnce(&str),
+) -> Result<Instance, CommandError> {
+    let definitions = (&*dotenv(root)?, override_file(root)?);
+    with_profiles(session, root, texts, definitions, &[], project_is)
 }
 
 /// As [`from_texts`], with the text of `lib/.env` and the operator's definitions.
@@ -130,7 +149,7 @@ pub fn from_all_texts(
     dotenv: &str,
     files: Vec<File>,
 ) -> Result<Instance, CommandError> {
-    with_profiles(session, root, texts, (dotenv, files), &[])
+    with_profiles(session, root, texts, (dotenv, files), &[], |_| {})
 }
 
 /// As [`from_all_texts`], with profiles that are active because a service of theirs is named. What is odd
@@ -141,6 +160,7 @@ pub(super) fn with_profiles(
     texts: &Texts,
     (dotenv, files): (&str, Vec<File>),
     profiles: &[String],
+    project_is: impl FnOnce(&str),
 ) -> Result<Instance, CommandError> {
     let say = |problem: &Problem, line: Option<&str>| {
         if profiles.is_empty() {
@@ -170,6 +190,7 @@ pub(super) fn with_profiles(
         settings::SettingsError::Invalid(problems) => super::error::of_problems(problems, &line_of),
         other => other.into(),
     })?;
+    project_is(&settings.project_name);
     let mut warnings = Vec::new();
     for problem in problems
         .iter()
@@ -194,6 +215,7 @@ pub(super) fn with_profiles(
     let (root, program) = (root.to_path_buf(), host::program()?);
     Ok(Instance {
         root,
+        texts: texts.clone(),
         settings,
         deployment,
         program,

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use super::definitions::override_file;
-use super::files::{dotenv, read_all};
+use super::files::dotenv;
 use super::instance::{self, Instance};
 use super::{Session, error::CommandError, exit};
 use crate::likeness;
@@ -71,13 +71,13 @@ pub fn naming(
     if profiles.is_empty() {
         return Ok(instance);
     }
-    let root = &instance.root;
+    let (root, texts) = (&instance.root, &instance.texts);
     let definitions = (&*dotenv(root)?, override_file(root)?);
-    instance::with_profiles(session, root, &read_all(root)?, definitions, &profiles)
+    instance::with_profiles(session, root, texts, definitions, &profiles, |_| {})
 }
 
-/// The instance with the services of inactive profiles that have containers, for what is about all there
-/// is.
+/// The instance with the services of inactive profiles that have containers or stand among some words, for
+/// what is about all there is.
 ///
 /// # Errors
 /// As of [`naming`].
@@ -85,9 +85,12 @@ pub fn with_inactive(
     session: &Session,
     instance: Instance,
     containers: &[Container],
+    words: &[String],
 ) -> Result<Instance, CommandError> {
     let inactive = instance.deployment.inactive.keys();
-    let is_there = |name: &&String| containers.iter().any(|found| found.service == **name);
+    let is_there = |name: &&String| {
+        words.contains(name) || containers.iter().any(|found| found.service == **name)
+    };
     let names: Vec<String> = inactive.filter(is_there).cloned().collect();
     naming(session, instance, &names)
 }

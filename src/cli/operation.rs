@@ -67,6 +67,10 @@ pub fn begin(
         running: found.state.may_run(),
     });
     let steps = steps_of(plan);
+    let last = journal::last(&state)?;
+    // One that finds nothing to do ends what failed before: it stands as it should.
+    let is_needed = !plan.is_empty() || last.as_ref().is_some_and(|last| !last.is_settled());
+    let left_behind = last.map(Unfinished::left_behind).unwrap_or_default();
     let operation = Operation {
         id: journal::new_id()?,
         command: command.to_owned(),
@@ -75,12 +79,8 @@ pub fn begin(
         before: before.collect(),
         started: host::stamp(host::now()),
         follows: None,
-        volumes: held(journal::left_behind(&state)?, existing),
+        volumes: held(left_behind, existing),
     };
-    // One that finds nothing to do ends what failed before: it stands as it should.
-    let is_needed = !plan.is_empty()
-        || journal::unfinished(&state)?.is_some()
-        || matches!(journal::last_failed(&state), Ok(Some(_)));
     let by = is_needed.then_some(&*operation.id);
     let intended = applied::of(&instance.deployment.project, &instance.root, by);
     let intended = intended.map_err(CommandError::from);
@@ -96,7 +96,7 @@ pub fn begin(
         }
         false => (None, Vec::new()),
     };
-    if let Some(told) = session.told.get() {
+    if let (Some(told), true) = (session.told.get(), is_needed) {
         told.operation(&operation.id)?;
     }
     Ok(Running {

@@ -100,6 +100,8 @@ pub async fn stops(
     if last.stopping.is_empty() || same_engine(session, root, &last).is_err() {
         return Ok(());
     }
+    // What was asked before may say that a container runs which has ended since.
+    engine.look_again();
     let now = host::now();
     for (stop, asked) in &last.stopping {
         let asked = OffsetDateTime::parse(asked, &Rfc3339).unwrap_or(now);

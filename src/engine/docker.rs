@@ -1,5 +1,7 @@
 //! The engine behind the Docker Engine API, through bollard. The only module that names bollard.
 
+mod ahead;
+mod ask;
 mod attach;
 mod convert;
 mod derive;
@@ -11,6 +13,7 @@ mod greet;
 mod ground;
 mod host;
 mod inside;
+mod inspect;
 mod normal;
 mod pull;
 mod stock;
@@ -25,20 +28,20 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, InspectContainerOptions,
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ImportImageOptionsBuilder, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
 use futures_util::TryStreamExt;
+use hyper::Method;
 use tokio::sync::OnceCell;
 
 use super::{
     ArchiveStream, ByteStream, ContainerRequest, Derivation, Engine, EngineError, EventStream,
     NetworkDefinition, PortHolder, Reach, Transferred, Volume as VolumeDefinition,
 };
-use crate::labels;
 use crate::observed::{Container, EngineFacts, Image, Made, Network, Volume};
+use ahead::Ahead;
 use failure::failure;
 use pull::MANIFESTS;
 
@@ -81,6 +84,7 @@ pub struct DockerEngine {
     prefix: Arc<str>,
     identity: Arc<OnceCell<Identity>>,
     forwarders: forward::Found,
+    ahead: Arc<Ahead>,
     /// What leads to the engine; it is kept and not used.
     way: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -154,7 +158,14 @@ impl DockerEngine {
         let pinned = greeting.api.min(NEWEST_API);
         let prefix: Arc<str> = format!("/v{}.{}", pinned.0, pinned.1).into();
         let versioned = Arc::clone(&prefix);
-        let client = client.with_request_modifier(move |request| with_version(request, &versioned));
+        let ahead: Arc<Ahead> = Arc::default();
+        let changes = Arc::clone(&ahead);
+        let client = client.with_request_modifier(move |request| {
+            if request.method() != Method::GET {
+                changes.forget();
+            }
+            with_version(request, &versioned)
+        });
         Ok(Self {
             client,
             endpoint: endpoint.to_owned(),
@@ -163,6 +174,7 @@ impl DockerEngine {
             prefix,
             identity,
             forwarders: forward::Found::default(),
+            ahead,
             way: None,
         })
     }
@@ -244,39 +256,26 @@ impl Engine for DockerEngine {
         (*self.greeting).clone()
     }
 
+    fn look_again(&self) {
+        self.ahead.forget();
+    }
+
     async fn facts(&self) -> Result<EngineFacts, EngineError> {
         Ok(self.identity().await?.facts.clone())
     }
 
     async fn containers_and_stand_ins(&self, project: &str) -> Result<Vec<Container>, EngineError> {
-        let filters = filter("label", format!("{}={project}", labels::PROJECT));
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let listed = self.client.list_containers(Some(options)).await;
-        let listed = listed.map_err(|error| self.failure("list containers", error))?;
-        let ids: Vec<String> = listed
-            .into_iter()
-            .filter_map(|summary| summary.id)
-            .collect();
-        let inspected = futures_util::future::try_join_all(ids.iter().map(|id| self.container(id)));
-        // One that is gone between the two calls is left out.
-        let mut containers: Vec<Container> = inspected.await?.into_iter().flatten().collect();
-        containers.retain(|container| !container.is_one_off());
-        containers.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
-        Ok(containers)
+        match self.ahead.take(project).await {
+            Some(containers) => containers,
+            None => self.look_at_containers(project).await,
+        }
     }
 
     async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
-        match self
-            .client
-            .inspect_container(name, None::<InspectContainerOptions>)
-            .await
-        {
-            Ok(inspected) => Ok(Some(convert::container(inspected))),
-            Err(error) => failure::unless_missing(self.failure("inspect a container", error)),
-        }
+        let inspected = self
+            .asked("inspect a container", &inspect::path(name))
+            .await?;
+        Ok(inspected.map(inspect::container))
     }
 
     async fn published_ports(&self) -> Result<Vec<PortHolder>, EngineError> {

@@ -52,6 +52,13 @@ fn a_named_service_brings_its_profiles() {
     let stopped: Vec<String> = stopped.filter(|one| !one.1).map(|one| one.0).collect();
     assert_eq!(stopped, ["helper", "tool"]);
     instance.run(&["logs", "-n", "1", "tool"]).succeeded();
+    // What is asked for and not written yet holds for its profiles, too.
+    let set = ["--yes", "config", "set", "BUNDLED_SERVERS", "false"];
+    instance.run(&set).succeeded();
+    let asked = ["up", "--bundled", "--dry-run", "tool", "sharelatex"];
+    let planned = instance.run(&asked).succeeded().stdout;
+    assert!(planned.contains("-tool-1"), "{planned}");
+    assert!(!planned.contains("sharelatex/sharelatex"), "{planned}");
 }
 
 #[test]

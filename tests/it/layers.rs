@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("image", &[]),
     ("labels", &[]),
     ("likeness", &[]),
+    ("percent", &[]),
     ("secret", &[]),
     ("tls", &[]),
     ("event", &[]),
@@ -106,7 +107,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "engine",
-        &["compose", "image", "labels", "observed", "secret"],
+        &[
+            "compose", "image", "labels", "observed", "percent", "secret",
+        ],
     ),
     (
         "probe",
@@ -154,7 +157,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flush", &["engine", "stores"]),
     (
         "people",
-        &["engine", "likeness", "release", "script", "stores"],
+        &[
+            "engine", "likeness", "percent", "release", "script", "stores",
+        ],
     ),
     (
         "site",

@@ -149,11 +149,7 @@ fn hand_over(session: &Session, words: &[&str], typed: &[String]) -> Result<u8, 
     let instance = instance::load(session)?;
     let state = state_folder(&instance.root);
     let there = wait(session, async { Ok(there(session, &instance).await) })?;
-    let instance = instance::with_inactive(session, instance, &there)?;
-    let inactive = &instance.deployment.inactive;
-    let named = typed.iter().filter(|word| inactive.contains_key(*word));
-    let named: Vec<String> = named.cloned().collect();
-    let instance = instance::naming(session, instance, &named)?;
+    let instance = instance::with_inactive(session, instance, &there, typed)?;
     let made = made_mongo(&instance, &there);
     let project = standalone::project_beside(&instance.deployment, made.as_deref());
     let yaml = canonical::yaml(&project).context("the definitions cannot be written as YAML")?;

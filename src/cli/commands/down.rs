@@ -1,10 +1,9 @@
 //! `toolkit down`: removes containers and network, keeps the data.
 
 use super::super::grace::Grace;
-use super::super::instance::Task;
+use super::super::instance::{Asks, Task};
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
-use crate::engine::Engine;
 use crate::observe;
 use crate::observed::Observed;
 use crate::plan;
@@ -23,20 +22,23 @@ pub struct Args {
 /// # Errors
 /// The engine cannot be asked, or a step fails.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let instance = instance::load(session)?;
+    let root = instance::root(session)?;
+    let engine = instance::engine_meanwhile(session, &root, Asks::Nothing);
+    let mut instance = instance::load_at(session, &root)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
     unfinished_gate(session, &instance.root, "down")?;
-    let engine = instance::engine(session, &instance.root).await?;
-    let instance = match instance.deployment.inactive.is_empty() {
-        true => instance,
-        false => {
-            let project = &instance.deployment.project.name;
-            let containers = engine.project_containers(project).await?;
-            instance::with_inactive(session, instance, &containers)?
-        }
-    };
+    let engine = engine.await?;
     let project = &instance.deployment.project;
-    let observed = observe::what_goes_down(&engine, &instance.root, project).await?;
+    let mut observed = observe::what_goes_down(&engine, &root, project).await?;
+    let inactive = &instance.deployment.inactive;
+    let mut containers = observed.containers.iter();
+    if containers.any(|found| inactive.contains_key(&found.service)) {
+        // They go as well, with the networks that only they use.
+        instance = instance::with_inactive(session, instance, &observed.containers, &[])?;
+        let project = &instance.deployment.project;
+        observed = observe::what_goes_down(&engine, &root, project).await?;
+    }
+    let project = &instance.deployment.project;
     preflight::ours(&instance, &observed)?;
     say_visitors(session, &observed);
     let mut plan = plan::down(project, &observed);

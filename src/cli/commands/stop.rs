@@ -1,7 +1,7 @@
 //! `toolkit stop`: stops what runs.
 
 use super::super::grace::Grace;
-use super::super::instance::Task;
+use super::super::instance::{Asks, Task};
 use super::super::unfinished::unfinished_gate;
 use super::super::{Session, error::CommandError, exit, instance, preflight};
 use crate::observe;
@@ -24,11 +24,13 @@ pub struct Args {
 /// # Errors
 /// A service is unknown, the engine cannot be asked, or a step fails.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let instance = instance::load(session)?;
+    let root = instance::root(session)?;
+    let engine = instance::engine_meanwhile(session, &root, Asks::Nothing);
+    let instance = instance::load_at(session, &root)?;
     let instance = instance::naming(session, instance, &args.services)?;
     let _lock = instance::lock_unless_dry(session, &instance.root, "stop").await?;
     unfinished_gate(session, &instance.root, "stop")?;
-    let engine = instance::engine(session, &instance.root).await?;
+    let engine = engine.await?;
     let project = &instance.deployment.project;
     let observed = observe::containers_and_networks(&engine, &instance.root, project).await?;
     preflight::ours(&instance, &observed)?;

@@ -98,12 +98,13 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "up").await?;
     unfinished_gate(session, &root, "up")?;
-    let engine = instance::engine_meanwhile(session, &root, Asks::Nothing);
+    let (project, engine) = instance::engine_ahead(session, &root, Asks::Nothing);
     let mut texts = files::read_all(&root)?;
     if args.bundled {
         bundle(session, &root, &mut texts)?;
     }
-    let instance = instance::from_texts(session, &root, &texts)?;
+    let is = |name: &str| project.named(name);
+    let instance = instance::from_texts_telling(session, &root, &texts, is)?;
     let request = args.scope.request();
     let instance = instance::naming(session, instance, &request.services)?;
     let engine = engine.await?;

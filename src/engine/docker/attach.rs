@@ -139,14 +139,19 @@ async fn upgraded(
     let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect();
     // An answer that breaks off says no more than its status.
     let body = body.await.map(http_body_util::Collected::to_bytes);
-    Err(Error::DockerResponseServerError {
+    Err(refusal(status, &body.unwrap_or_default()))
+}
+
+/// An answer that refuses what was asked.
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Error {
+    Error::DockerResponseServerError {
         status_code: status.as_u16(),
-        message: message(&body.unwrap_or_default()),
-    })
+        message: message(body),
+    }
 }
 
 /// What an answer says: the `message` of its JSON, else its text.
-pub(super) fn message(body: &[u8]) -> String {
+fn message(body: &[u8]) -> String {
     let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = value.as_ref().and_then(|value| value.get("message"));
     match message.and_then(serde_json::Value::as_str) {

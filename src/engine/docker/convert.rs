@@ -1,13 +1,10 @@
 //! Between bollard's models and our types.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
-use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
-    EndpointIpamConfig, EndpointSettings, HealthConfig, HealthStatusEnum, HostConfig,
-    ImageInspectMetadata, Ipam, IpamConfig, Mount, MountType, Network as NetworkModel,
+    ContainerCreateBody, ContainerSummary, EndpointIpamConfig, EndpointSettings, HealthConfig,
+    HostConfig, ImageInspectMetadata, Ipam, IpamConfig, Mount, MountType, Network as NetworkModel,
     NetworkCreateRequest, NetworkingConfig, PortBinding, PortSummaryTypeEnum, SystemInfo,
     SystemVersion, Volume as VolumeModel, VolumeCreateRequest,
 };
@@ -15,14 +12,12 @@ use bollard::models::{
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::ground;
 use super::host::{self, Reader};
-use super::{ground, normal};
 use crate::compose::{self, Healthcheck, MountSource};
 use crate::engine::{ContainerRequest, NetworkPlace, PortHolder};
 use crate::labels;
-use crate::observed::{
-    Container, ContainerState, EngineFacts, Environment, Health, Network, PublishedPort, Volume,
-};
+use crate::observed::{EngineFacts, Network, Volume};
 
 /// `info` is missing where the engine's answer has a form that is not known, as with Podman.
 pub(super) fn facts(
@@ -55,139 +50,6 @@ pub(super) fn facts(
         security: info.security_options.unwrap_or_default(),
         endpoint: endpoint.to_owned(),
     }
-}
-
-pub(super) fn container(inspected: ContainerInspectResponse) -> Container {
-    let made = normal::of_inspected(&inspected);
-    let mounts = inspected.mounts.unwrap_or_default().into_iter();
-    let volumes = mounts.filter(|mount| mount.typ.as_deref() == Some("volume"));
-    let volumes = volumes.filter_map(|mount| Some((mount.destination?, mount.name?)));
-    let anonymous = volumes.filter(|(_, name)| normal::is_made_up(name));
-    let state = inspected.state.unwrap_or_default();
-    let config = inspected.config.unwrap_or_default();
-    let exit_code = state.exit_code.unwrap_or(0);
-    let runs = state.status == Some(ContainerStateStatusEnum::RUNNING);
-    let (networks, bound) = inspected
-        .network_settings
-        .map(|settings| (settings.networks, settings.ports))
-        .unwrap_or_default();
-    let labels: BTreeMap<String, String> = config.labels.unwrap_or_default().into_iter().collect();
-    let label = |key: &str| labels.get(key).cloned().unwrap_or_default();
-    let bindings = inspected
-        .host_config
-        .and_then(|host| host.port_bindings)
-        .unwrap_or_default();
-    Container {
-        id: inspected.id.unwrap_or_default(),
-        name: inspected
-            .name
-            .unwrap_or_default()
-            .trim_start_matches('/')
-            .to_owned(),
-        project: label(labels::PROJECT),
-        service: label(labels::SERVICE),
-        stop_timeout: config
-            .stop_timeout
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .map(Duration::from_secs),
-        image: config.image.unwrap_or_default(),
-        image_id: inspected.image.unwrap_or_default(),
-        state: match state.status {
-            Some(ContainerStateStatusEnum::RUNNING) => ContainerState::Running,
-            Some(ContainerStateStatusEnum::PAUSED) => ContainerState::Paused,
-            Some(ContainerStateStatusEnum::RESTARTING) => ContainerState::Restarting { exit_code },
-            Some(ContainerStateStatusEnum::EXITED) => ContainerState::Exited { exit_code },
-            Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD) => {
-                ContainerState::Broken
-            }
-            _ => ContainerState::Created,
-        },
-        health: match state.health.and_then(|health| health.status) {
-            Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
-            Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
-            Some(HealthStatusEnum::UNHEALTHY) => Some(Health::Unhealthy),
-            _ => None,
-        },
-        was_out_of_memory: state.oom_killed.unwrap_or(false),
-        restarts: inspected
-            .restart_count
-            .and_then(|count| u64::try_from(count).ok())
-            .unwrap_or(0),
-        started_at: state
-            .started_at
-            .filter(|at| !at.starts_with("0001-"))
-            .unwrap_or_default(),
-        finished_at: state
-            .finished_at
-            .filter(|at| !at.starts_with("0001-"))
-            .unwrap_or_default(),
-        network_ids: networks
-            .iter()
-            .flatten()
-            .filter(|(_, endpoint)| !runs || is_attached(endpoint))
-            .map(|(key, endpoint)| match &endpoint.network_id {
-                Some(id) if !id.is_empty() => id.clone(),
-                // Before the first start there is only the key it was made with, which is the id.
-                _ => key.clone(),
-            })
-            .collect(),
-        addresses: networks
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(name, endpoint)| Some((name, address(&endpoint)?)))
-            .collect(),
-        bound_ports: published(bound.unwrap_or_default())
-            .into_iter()
-            .map(|port| (port.target, port.protocol))
-            .collect(),
-        ports: published(bindings),
-        environment: Environment(
-            config
-                .env
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|entry| entry.split_once('='))
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        ),
-        labels,
-        anonymous: anonymous.collect(),
-        made,
-    }
-}
-
-/// The address in a network, IPv4 where there is one.
-fn address(endpoint: &EndpointSettings) -> Option<IpAddr> {
-    let four = endpoint.ip_address.as_deref().unwrap_or_default();
-    let six = endpoint.global_ipv6_address.as_deref().unwrap_or_default();
-    four.parse().or_else(|_| six.parse()).ok()
-}
-
-/// Whether a running container is in a network. A driver need not give addresses, and Podman names no
-/// endpoint.
-fn is_attached(endpoint: &EndpointSettings) -> bool {
-    let is_named = |id: &Option<String>| id.as_deref().is_some_and(|id| !id.is_empty());
-    is_named(&endpoint.endpoint_id) || address(endpoint).is_some()
-}
-
-fn published(bindings: HashMap<String, Option<Vec<PortBinding>>>) -> Vec<PublishedPort> {
-    let mut ports = Vec::new();
-    for (target, bindings) in bindings {
-        let (target, protocol) = target.split_once('/').unwrap_or((&target, "tcp"));
-        for binding in bindings.unwrap_or_default() {
-            ports.push(PublishedPort {
-                host_ip: binding.host_ip.unwrap_or_default(),
-                host_port: binding
-                    .host_port
-                    .and_then(|port| port.parse().ok())
-                    .unwrap_or(0),
-                target: target.parse().unwrap_or(0),
-                protocol: protocol.to_owned(),
-            });
-        }
-    }
-    ports.sort_by(|a, b| (a.target, &a.host_ip).cmp(&(b.target, &b.host_ip)));
-    ports
 }
 
 pub(super) fn port_holders(summary: ContainerSummary) -> Vec<PortHolder> {
@@ -490,15 +352,6 @@ pub(super) fn tagged(metadata: Option<ImageInspectMetadata>) -> Option<OffsetDat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-
-    fn running(endpoint: &Value) -> Container {
-        let answer = json!({
-            "Id": "c", "Name": "/p-a-1", "State": { "Status": "running" },
-            "NetworkSettings": { "Networks": { "p_default": endpoint } },
-        });
-        container(serde_json::from_value(answer).unwrap())
-    }
 
     #[test]
     fn no_option_of_a_bind_is_dropped() {
@@ -535,25 +388,5 @@ mod tests {
         assert_eq!(of(None), None);
         let told = of(Some("2026-01-02T03:04:05.123456789+01:00")).unwrap();
         assert_eq!(told.hour(), 3);
-    }
-
-    #[test]
-    fn a_container_has_an_address_of_either_kind_and_may_have_none() {
-        let found = running(&json!({
-            "NetworkID": "n", "EndpointID": "e",
-            "IPAddress": "", "GlobalIPv6Address": "fd00::2",
-        }));
-        assert_eq!(found.address(), "fd00::2".parse().ok());
-        let found = running(&json!({
-            "NetworkID": "n", "EndpointID": "",
-            "IPAddress": "10.0.0.2", "GlobalIPv6Address": "fd00::2",
-        }));
-        assert_eq!(found.address(), "10.0.0.2".parse().ok());
-        assert_eq!(found.network_ids, ["n".to_owned()].into());
-        let bare = running(&json!({ "NetworkID": "n", "EndpointID": "e", "IPAddress": "" }));
-        assert_eq!(bare.address(), None);
-        assert_eq!(bare.network_ids, ["n".to_owned()].into());
-        let lost = running(&json!({ "NetworkID": "n", "EndpointID": "", "IPAddress": "" }));
-        assert!(lost.network_ids.is_empty() && lost.addresses.is_empty());
     }
 }

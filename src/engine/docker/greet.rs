@@ -12,7 +12,8 @@ use hyper::header::{HOST, HeaderMap};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use super::attach::{Door, LONGEST_ANSWER, message};
+use super::ask;
+use super::attach::{Door, LONGEST_ANSWER, refusal};
 use crate::observed::EngineFacts;
 
 /// Header with the newest API that an engine has.
@@ -38,19 +39,9 @@ pub(super) async fn ask(door: &Door, endpoint: &str) -> Result<Option<EngineFact
         }
         let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect();
         let body = body.await.map(http_body_util::Collected::to_bytes);
-        Err(Error::DockerResponseServerError {
-            status_code: status.as_u16(),
-            message: message(&body.unwrap_or_default()),
-        })
+        Err(refusal(status, &body.unwrap_or_default()))
     };
-    tokio::pin!(asking, connection);
-    tokio::select! {
-        answer = &mut asking => answer,
-        ended = &mut connection => {
-            ended?;
-            asking.await
-        }
-    }
+    ask::driven(connection, asking).await
 }
 
 fn of(headers: &HeaderMap, endpoint: &str) -> Option<EngineFacts> {

@@ -2,11 +2,12 @@
 //! what it is asked for. Both go through the same conversion of the engine's own JSON, so that they meet
 //! in one form.
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ImageConfig};
+use bollard::models::{ContainerCreateBody, ImageConfig};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::convert;
+use super::inspect::Inspected;
 use crate::compose::Values;
 use crate::engine::{self, ContainerRequest};
 use crate::observed::Made;
@@ -95,24 +96,25 @@ const PROPAGATION: [&str; 6] = [
 ];
 
 /// What the engine shows of a container.
-pub(super) fn of_inspected(inspected: &ContainerInspectResponse) -> Made {
-    let config = object(&inspected.config);
-    let host = object(&inspected.host_config);
-    let settings = object(&inspected.network_settings);
-    let networks = settings.get("Networks").and_then(Value::as_object);
+pub(super) fn of_inspected(inspected: &Inspected) -> Made {
+    let none = Values::new();
+    let config = inspected.config.as_ref().map_or(&none, |said| &said.0);
+    let host = inspected.host_config.as_ref().map_or(&none, |said| &said.0);
+    let settings = inspected.network_settings.as_ref();
+    let networks = settings.and_then(|settings| settings.networks.as_ref());
     let name = inspected.name.as_deref().unwrap_or_default();
     let id = inspected.id.as_deref().unwrap_or_default();
     // An engine of API 1.41 makes the host name an alias too.
     let own = [
         name.trim_start_matches('/'),
         id.get(..12).unwrap_or(id),
-        text(&config, "Hostname"),
+        text(config, "Hostname"),
     ];
     let mut made = Values::new();
-    of_config(&config, &mut made);
-    of_host(&host, &mut made);
+    of_config(config, &mut made);
+    of_host(host, &mut made);
     let mut networks = networks.cloned().unwrap_or_default();
-    let mode = text(&host, "NetworkMode");
+    let mode = text(host, "NetworkMode");
     if MODES.contains(&mode) || mode.starts_with("container:") {
         let mode = if mode == "default" { "bridge" } else { mode };
         networks.shift_remove(mode);
@@ -630,7 +632,7 @@ services:
                 "Aliases": ["p-a-1", "a", &id[..12]], "NetworkID": "n", "IPAMConfig": {},
             } } },
         });
-        let answer: ContainerInspectResponse = serde_json::from_value(answer).unwrap();
+        let answer: Inspected = serde_json::from_value(answer).unwrap();
         let mut shown = of_inspected(&answer);
         let place = &mut shown.0["networks"]["p_default"];
         assert_eq!(
