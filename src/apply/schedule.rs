@@ -62,6 +62,14 @@ impl Progress {
             has_room && !needs.iter().any(is_open)
         })
     }
+
+    /// The steps that go on and change something. What waits for a service, or transfers, is at a safe
+    /// point at any time.
+    fn changing<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a Action> {
+        let actions = self.running.iter().filter_map(|at| plan.steps.get(*at));
+        let actions = actions.map(|step| &step.action);
+        actions.filter(|action| !action.is_wait() && !action.is_transfer())
+    }
 }
 
 fn is(plan: &Plan, at: usize, kind: fn(&Action) -> bool) -> bool {
@@ -87,10 +95,12 @@ impl<E: Engine> Work<'_, E> {
         let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
         let mut finished: Vec<Finished> = Vec::new();
         let mut ended: Option<(usize, StepError)> = None;
+        let mut is_told = false;
         loop {
             let is_over = progress.left.is_empty() && progress.running.is_empty();
             // Where nothing is left to do, there is nothing to stop.
-            if let (None, false, Some(code)) = (&ended, is_over, self.interrupt.exit_code()) {
+            let has_more = !progress.left.is_empty();
+            if let (None, true, Some(code)) = (&ended, has_more, self.interrupt.exit_code()) {
                 ended = Some((0, StepError::Interrupted(code)));
             }
             let mut begun = Vec::new();
@@ -125,16 +135,16 @@ impl<E: Engine> Work<'_, E> {
             if is_over {
                 break;
             }
-            let only_waits = progress.running.iter().all(|at| {
-                let action = plan.steps.get(*at).map(|step| &step.action);
-                action.is_some_and(|action| action.is_wait() || action.is_transfer())
-            });
-            // What waits for a service, or transfers, is at a safe point at any time.
-            if ended.is_some() && only_waits {
+            if ended.is_some() && progress.changing(plan).next().is_none() {
                 break;
             }
             let first = tokio::select! {
                 first = running.next() => first,
+                _ = self.interrupt.asked(), if !is_told => {
+                    is_told = true;
+                    self.tell_stopping(plan, &progress);
+                    continue;
+                }
                 code = self.interrupt.asked_twice() => {
                     ended.get_or_insert((0, StepError::Interrupted(code)));
                     break;
@@ -174,8 +184,7 @@ impl<E: Engine> Work<'_, E> {
             None => Ok(()),
             Some((at, error)) => {
                 let title = plan.steps.get(at).map(|step| step.action.to_string());
-                let begun = progress.running.iter();
-                let begun = begun.filter(|at| !is(plan, **at, Action::is_wait)).count();
+                let begun = progress.changing(plan).count();
                 Err(failure(
                     title.unwrap_or_default(),
                     (progress.done.len(), begun, steps),
@@ -212,6 +221,18 @@ impl<E: Engine> Work<'_, E> {
             cause: step.cause.clone(),
             service: step.action.service().map(str::to_owned),
         });
+    }
+
+    /// Tells who asked for a stop what it waits for.
+    fn tell_stopping(&self, plan: &Plan, progress: &Progress) {
+        let changing: Vec<String> = progress.changing(plan).map(Action::to_string).collect();
+        if !changing.is_empty() {
+            let text = format!(
+                "stops after what has begun ({}); once more, and the engine is left alone with it",
+                changing.join(", ")
+            );
+            (self.reporter)(Event::Warning { text });
+        }
     }
 
     fn tell_finished(&self, plan: &Plan, one: &Finished) {
