@@ -15,8 +15,8 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::compose::Project;
 use crate::compose::canonical;
+use crate::compose::{Project, Values};
 use crate::deployment::Deployment;
 use crate::deployment::standalone;
 use crate::engine;
@@ -38,6 +38,7 @@ use crate::observed::Observed;
 use crate::observed::Readiness;
 use crate::observed::Volume;
 use crate::observed::architecture_of;
+use crate::observed::network::Visitor;
 use crate::probe;
 use ports::{WantedPort, taken_ports, wanted_ports};
 
@@ -107,11 +108,15 @@ async fn snapshot<T>(
     let base = deployment.texlive.iter().map(|derived| &*derived.base);
     let images = images(engine, services.chain(base));
     let first = async {
-        let listed = listed(engine, &deployment.root, project).await?;
-        let containers = listed.containers.clone();
-        let is_told = some.is_none_or(|some| needs_who(deployment, some, &containers));
+        let listed = listed(engine, &deployment.root, project);
+        // The engine is at it meanwhile.
+        let foreseen = async { foreseen(deployment) };
+        let (listed, foreseen) = futures_util::join!(listed, foreseen);
+        let mut observed = with_what_is_foreseen(listed?, foreseen, deployment);
+        let containers = &observed.containers;
+        let is_told = some.is_none_or(|some| needs_who(deployment, some, containers));
         // What is slow to answer is asked while the engine tells the rest; who it is is slow, too.
-        let rest = rest(engine, deployment, some, listed);
+        let rest = rest(engine, deployment, some, &observed);
         let asked = async {
             // Who the engine is tells how containers can be reached, and whose ports are looked at.
             let facts = match is_told {
@@ -119,20 +124,26 @@ async fn snapshot<T>(
                 false => engine.greeting(),
             };
             let (ready, beside) = futures_util::join!(
-                readiness(engine, deployment, &containers),
-                beside(&containers, &facts)
+                readiness(engine, deployment, containers),
+                beside(containers, &facts)
             );
             Ok((ready, facts, beside))
         };
-        let ((mut observed, ports, holders), (ready, facts, beside)) =
-            futures_util::try_join!(rest, asked)?;
+        let (rest, (ready, facts, beside)) = futures_util::try_join!(rest, asked)?;
+        observed.visitors = rest.visitors;
+        observed.strangers = rest.strangers;
+        for (at, files) in rest.files {
+            if let Some(container) = observed.containers.get_mut(at) {
+                container.made.0.insert("files".to_owned(), files.into());
+            }
+        }
         observed.readiness = ready;
         observed.engine = facts;
-        seen_from_here(&mut observed, deployment, ports, &holders);
+        seen_from_here(&mut observed, deployment, rest.ports, &rest.holders);
         Ok::<_, EngineError>((observed, beside))
     };
-    let ((mut observed, beside), images, volumes) =
-        futures_util::try_join!(first, images, volumes(engine, project))?;
+    let (images, volumes, (mut observed, beside)) =
+        futures_util::try_join!(images, volumes(engine, project), first)?;
     observed.images = images;
     other_platforms(engine, project, &mut observed.images).await?;
     observed.moment = Some(host::now());
@@ -157,27 +168,71 @@ fn needs_who(deployment: &Deployment, services: &BTreeSet<&str>, containers: &[C
         || ports.any(|(service, ..)| services.contains(&*service))
 }
 
+/// What a deployment asks for in the words of the engine, as far as it can be said without looking.
+fn foreseen(deployment: &Deployment) -> Observed {
+    let project = &deployment.project;
+    let networks = project.networks.values();
+    let networks = networks.map(|network| (network.name.clone(), engine::wanted_network(network)));
+    let volumes = project.volumes.values();
+    let volumes = volumes.map(|volume| (volume.name.clone(), engine::wanted_volume(volume)));
+    let to_come = |project: &Project, service: &str| (1..=project.scale(service)).collect();
+    let (wanted, accepted) = all_wanted(deployment, to_come);
+    Observed {
+        wanted_networks: networks.collect(),
+        wanted_volumes: volumes.collect(),
+        wanted,
+        accepted,
+        ..Observed::default()
+    }
+}
+
+/// Adds to what is there what was foreseen, and what would be shown of containers beyond the scale of their
+/// services.
+fn with_what_is_foreseen(
+    listed: Observed,
+    foreseen: Observed,
+    deployment: &Deployment,
+) -> Observed {
+    let mut observed = Observed {
+        wanted_networks: foreseen.wanted_networks,
+        wanted_volumes: foreseen.wanted_volumes,
+        wanted: foreseen.wanted,
+        accepted: foreseen.accepted,
+        ..listed
+    };
+    let surplus = |project: &Project, service: &str| {
+        let numbers = observed.containers_of(service).into_iter();
+        let mut numbers: BTreeSet<u32> = numbers.map(Container::number).collect();
+        numbers.retain(|number| !(1..=project.scale(service)).contains(number));
+        numbers
+    };
+    let (wanted, accepted) = all_wanted(deployment, surplus);
+    observed.wanted.extend(wanted);
+    observed.accepted.extend(accepted);
+    observed
+}
+
+/// What [`rest()`] tells.
+struct Rest {
+    visitors: Vec<Visitor>,
+    strangers: Vec<Container>,
+    /// Digests of the files that were put into containers, by the place of each container.
+    files: Vec<(usize, Values)>,
+    /// The ports that are still to be had.
+    ports: Vec<WantedPort>,
+    /// Who publishes which port.
+    holders: Vec<PortHolder>,
+}
+
 /// What follows from the containers that there are, but for the answers of services and for what depends on
-/// the engine. Gives the ports that are still to be had, and who publishes which.
+/// the engine.
 async fn rest(
     engine: &impl Stock,
     deployment: &Deployment,
     some: Option<&BTreeSet<&str>>,
-    mut observed: Observed,
-) -> Result<(Observed, Vec<WantedPort>, Vec<PortHolder>), EngineError> {
+    observed: &Observed,
+) -> Result<Rest, EngineError> {
     let project = &deployment.project;
-    let networks = project.networks.values();
-    let networks = networks.map(|network| (network.name.clone(), engine::wanted_network(network)));
-    observed.wanted_networks = networks.collect();
-    let volumes = project.volumes.values();
-    let volumes = volumes.map(|volume| (volume.name.clone(), engine::wanted_volume(volume)));
-    observed.wanted_volumes = volumes.collect();
-    let services: Vec<&String> = project.services.keys().collect();
-    observed.wanted = wanted(deployment, project, &services, &observed);
-    if let Some(set) = &deployment.replica_set {
-        let project = standalone::project(deployment);
-        observed.accepted = wanted(deployment, &project, &[&set.service], &observed);
-    }
     let concerns = |service: &str| some.is_none_or(|some| some.contains(service));
     let mut ports = wanted_ports(project, &observed.containers);
     ports.retain(|(service, ..)| concerns(service));
@@ -187,15 +242,19 @@ async fn rest(
             false => engine.published_ports().await,
         }
     };
-    let (visitors, strangers, holders) = futures_util::try_join!(
-        visitors::all(engine, deployment, &observed),
+    let (visitors, strangers, holders, files) = futures_util::try_join!(
+        visitors::all(engine, deployment, observed),
         strangers(engine, project, &observed.containers, concerns),
-        holders
+        holders,
+        put_files(engine, observed)
     )?;
-    observed.visitors = visitors;
-    observed.strangers = strangers;
-    put_files(engine, &mut observed).await?;
-    Ok((observed, ports, holders))
+    Ok(Rest {
+        visitors,
+        strangers,
+        files,
+        ports,
+        holders,
+    })
 }
 
 /// What depends on who the engine is and on whether this machine is the one that it runs on.
@@ -273,33 +332,38 @@ async fn volumes(
     Ok(volumes.await?.into_iter().collect())
 }
 
-/// What the engine would show of each container of these services, those that are to come and those
-/// that are there, by service and number. Networks go by their names.
-fn wanted(
+/// What the engine would show of the containers with these numbers, by service and number: of the
+/// deployment, and of the form of its replica set that is accepted as well. Networks go by their names.
+fn all_wanted(
     deployment: &Deployment,
-    project: &Project,
-    services: &[&String],
-    observed: &Observed,
-) -> BTreeMap<(String, u32), Made> {
+    numbers: impl Fn(&Project, &str) -> BTreeSet<u32>,
+) -> (Containers, Containers) {
+    let project = &deployment.project;
     let contents = deployment.known_contents();
-    let mut made = BTreeMap::new();
-    for service in services {
-        let Some(definition) = project.services.get(*service) else {
-            continue;
-        };
-        let existing = observed.containers_of(service).into_iter();
-        let mut numbers: BTreeSet<u32> = existing.map(Container::number).collect();
-        numbers.extend(1..=project.scale(service));
-        for number in numbers {
-            let name = project.numbered_name(service, number);
-            let of = (name.as_str(), number);
-            let none = BTreeMap::new();
-            let request = request::of(project, service, definition, of, &none, &contents);
-            made.insert(((*service).clone(), number), engine::wanted(&request));
-        }
-    }
-    made
+    let of = |project: &Project, service: &str| {
+        let definition = project.services.get(service);
+        let made = definition.into_iter().flat_map(|definition| {
+            let numbers = numbers(project, service).into_iter();
+            numbers.map(|number| {
+                let name = project.numbered_name(service, number);
+                let (of, none) = ((name.as_str(), number), BTreeMap::new());
+                let request = request::of(project, service, definition, of, &none, &contents);
+                ((service.to_owned(), number), engine::wanted(&request))
+            })
+        });
+        made.collect::<Vec<_>>()
+    };
+    let wanted = project.services.keys();
+    let wanted = wanted.flat_map(|service| of(project, service)).collect();
+    let accepted = deployment.replica_set.iter().flat_map(|set| {
+        let project = standalone::project(deployment);
+        of(&project, &set.service)
+    });
+    (wanted, accepted.collect())
 }
+
+/// What the engine shows of containers, by service and number.
+type Containers = BTreeMap<(String, u32), Made>;
 
 /// What the engine would show of the containers of a project that was applied earlier, by the hash of
 /// their definitions.
@@ -319,21 +383,25 @@ pub fn of_earlier(project: &Project) -> BTreeMap<String, Made> {
 }
 
 /// Looks at the files that were put into containers: the engine's answers do not show them.
-async fn put_files(engine: &impl Engine, observed: &mut Observed) -> Result<(), EngineError> {
-    for container in &mut observed.containers {
+async fn put_files(
+    engine: &impl Engine,
+    observed: &Observed,
+) -> Result<Vec<(usize, Values)>, EngineError> {
+    let mut all = Vec::new();
+    for (at, container) in observed.containers.iter().enumerate() {
         let key = (container.service.clone(), container.number());
         let wanted = observed.wanted.get(&key);
         let files = wanted.and_then(|wanted| wanted.0.get("files")?.as_object());
         let Some(files) = files else { continue };
-        let mut found = Made::default().0;
+        let mut found = Values::new();
         for path in files.keys() {
             if let Some(content) = engine.file(&container.id, path).await? {
                 found.insert(path.clone(), engine::digest(&content).into());
             }
         }
-        container.made.0.insert("files".to_owned(), found.into());
+        all.push((at, found));
     }
-    Ok(())
+    Ok(all)
 }
 
 fn folder_state(path: &Path) -> FolderState {
