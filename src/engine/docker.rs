@@ -43,6 +43,7 @@ use super::{
 use crate::observed::{Container, EngineFacts, Image, Made, Network, Volume};
 use ahead::Ahead;
 use failure::failure;
+use inspect::Shown;
 use pull::MANIFESTS;
 
 /// Where an engine listens when nothing else is said.
@@ -272,10 +273,9 @@ impl Engine for DockerEngine {
     }
 
     async fn container(&self, name: &str) -> Result<Option<Container>, EngineError> {
-        let inspected = self
-            .asked("inspect a container", &inspect::path(name))
-            .await?;
-        Ok(inspected.map(inspect::container))
+        let path = inspect::path(name);
+        let shown = self.asked("inspect a container", &path).await?;
+        Ok(shown.map(|Shown(container)| container))
     }
 
     async fn published_ports(&self) -> Result<Vec<PortHolder>, EngineError> {

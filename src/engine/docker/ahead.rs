@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use super::{DockerEngine, filter, inspect};
+use super::inspect::{self, Shown};
+use super::{DockerEngine, filter};
 use crate::engine::EngineError;
 use crate::labels;
 use crate::observed::Container;
@@ -93,10 +94,10 @@ impl DockerEngine {
         let doing = "list containers";
         let listed: Vec<Listed> = self.asked(doing, &path).await?.unwrap_or_default();
         let paths = listed.iter().map(|listed| inspect::path(&listed.id));
+        let shown = self.all_asked("inspect a container", paths).await?;
         // One that is gone between the two calls is left out.
-        let inspected = self.all_asked("inspect a container", paths).await?;
-        let inspected = inspected.into_iter().flatten().map(inspect::container);
-        let mut containers: Vec<Container> = inspected.collect();
+        let shown = shown.into_iter().flatten();
+        let mut containers: Vec<Container> = shown.map(|Shown(container)| container).collect();
         containers.retain(|container| !container.is_one_off());
         containers.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
         Ok(containers)

@@ -115,7 +115,17 @@ pub(super) fn path(name: &str) -> String {
 }
 
 /// A container as it was shown.
-pub(super) fn container(inspected: Inspected) -> Container {
+#[derive(Deserialize)]
+#[serde(from = "Inspected")]
+pub(super) struct Shown(pub(super) Container);
+
+impl From<Inspected> for Shown {
+    fn from(inspected: Inspected) -> Self {
+        Self(container(inspected))
+    }
+}
+
+fn container(inspected: Inspected) -> Container {
     let made = normal::of_inspected(&inspected);
     let mounts = inspected.mounts.unwrap_or_default().into_iter();
     let volumes = mounts.filter(|mount| mount.kind.as_deref() == Some("volume"));
