@@ -202,38 +202,50 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 /// The paths in a tree that a row means, with `*` filled in.
 fn paths(tree: &Value, row: &Limit) -> Vec<String> {
-    let mut found = vec![(String::new(), tree)];
-    for part in row.path.split('.') {
-        let mut next = Vec::new();
-        for (path, value) in found {
-            let joined = |key: &str| match path.as_str() {
-                "" => key.to_owned(),
-                path => format!("{path}.{key}"),
-            };
-            match (value, part) {
-                (Value::Object(map), "*") => {
-                    next.extend(map.iter().map(|(key, value)| (joined(key), value)));
-                }
-                (Value::Array(items), "*") => {
-                    let items = items.iter().enumerate();
-                    next.extend(items.map(|(at, value)| (format!("{path}[{at}]"), value)));
-                }
-                (Value::Object(map), key) => {
-                    next.extend(map.get(key).map(|value| (joined(key), value)));
-                }
-                _ => {}
-            }
-        }
-        found = next;
-    }
+    let parts: Vec<&str> = row.path.split('.').collect();
+    let mut found = Vec::new();
     let is_meant = |value: &Value| match (&row.value, value) {
         (None, value) => !value.is_null(),
         (Some(text), Value::String(value)) => value == text,
         (Some(text), Value::Bool(flag)) => text.parse() == Ok(*flag),
         (Some(_), _) => false,
     };
-    let found = found.into_iter().filter(|(_, value)| is_meant(value));
-    found.map(|(path, _)| path).collect()
+    descend(tree, &parts, &mut String::new(), &mut |path, value| {
+        if is_meant(value) {
+            found.push(path.to_owned());
+        }
+    });
+    found
+}
+
+/// Tells of every value that the parts of a path lead to, with the path to it.
+fn descend(value: &Value, parts: &[&str], path: &mut String, told: &mut dyn FnMut(&str, &Value)) {
+    let Some((part, rest)) = parts.split_first() else {
+        told(path, value);
+        return;
+    };
+    let length = path.len();
+    let mut enter = |key: &str, value: &Value| {
+        if length > 0 && !key.starts_with('[') {
+            path.push('.');
+        }
+        path.push_str(key);
+        descend(value, rest, path, told);
+        path.truncate(length);
+    };
+    match (value, *part) {
+        (Value::Object(map), "*") => map.iter().for_each(|(key, value)| enter(key, value)),
+        (Value::Array(items), "*") => {
+            let items = items.iter().enumerate();
+            items.for_each(|(at, value)| enter(&format!("[{at}]"), value));
+        }
+        (Value::Object(map), key) => {
+            if let Some(value) = map.get(key) {
+                enter(key, value);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The place of the nearest key at or above a path that a file of the operator says.
