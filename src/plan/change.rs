@@ -107,13 +107,15 @@ pub(super) fn all<'a>(
 
 /// Whether what happens to a container makes the service restart.
 fn is_disturbing(deployment: &Deployment, service: &str, piece: &Piece<'_>) -> bool {
-    let definition = deployment.project.services.get(service);
-    let need = definition.and_then(|found| found.depends_on.get(piece.service));
-    need.is_some_and(|need| need.restart)
-        && matches!(
-            piece.change,
-            Change::Recreate { .. } | Change::Restart { .. }
-        )
+    let is_moved = matches!(
+        piece.change,
+        Change::Recreate { .. } | Change::Restart { .. }
+    );
+    is_moved && {
+        let definition = deployment.project.services.get(service);
+        let need = definition.and_then(|found| found.depends_on.get(piece.service));
+        need.is_some_and(|need| need.restart)
+    }
 }
 
 fn of_service<'a>(

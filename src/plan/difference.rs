@@ -126,7 +126,6 @@ pub fn causes(
     observed: &Observed,
     deployment: &Deployment,
 ) -> Vec<Difference> {
-    let hash = canonical::service_hash(desired);
     let comparison = Comparison {
         service,
         desired,
@@ -134,7 +133,7 @@ pub fn causes(
         container,
         observed,
         fillings: OnceCell::new(),
-        is_same_hash: container.labels.get(labels::CONFIG_HASH) == Some(&hash),
+        same_hash: OnceCell::new(),
         disclosure: Disclosure::new(deployment, desired, container),
     };
     let mut found = Vec::new();
@@ -142,12 +141,12 @@ pub fn causes(
     comparison.name(container, &mut found);
     let key = (service.to_owned(), container.number());
     let Some(wanted) = observed.wanted.get(&key) else {
-        if !comparison.is_same_hash && found.is_empty() {
+        if found.is_empty() && !comparison.is_same_hash() {
             found.push(comparison.difference("definition", None, None, None));
         }
         return found;
     };
-    if comparison.is_same_hash && observed.engine.product.contains(OWN_WORDS) {
+    if observed.engine.product.contains(OWN_WORDS) && comparison.is_same_hash() {
         return found;
     }
     let image = observed.images.get(&desired.image).and_then(Option::as_ref);
@@ -174,7 +173,8 @@ struct Comparison<'a> {
     service: &'a str,
     desired: &'a Service,
     deployment: &'a Deployment,
-    is_same_hash: bool,
+    /// Whether the container was made of this very definition, once it matters.
+    same_hash: OnceCell<bool>,
     container: &'a Container,
     observed: &'a Observed,
     /// What the engine is known to fill in for fields that are left out, once it matters.
@@ -318,16 +318,16 @@ impl Comparison<'_> {
         match (row.map(|(_, default)| default), from, to) {
             (Some(Default::Fills(values)), Some(from), None) => {
                 let text = from.as_str().map_or_else(|| from.to_string(), Into::into);
-                self.is_same_hash
-                    || values.contains(&text.as_str())
+                values.contains(&text.as_str())
                     || follows(key, shown)
+                    || self.is_same_hash()
                     || self.fills(key, from)
             }
             // Options of the engine's own configuration stand beside those of the definition.
             (Some(Default::Fills(_)), Some(from), Some(to)) if key == "logging" => {
                 let extra = without_options(from, to);
                 extra.is_some_and(|extra| {
-                    self.is_same_hash
+                    self.is_same_hash()
                         || self
                             .fillings()
                             .iter()
@@ -339,19 +339,26 @@ impl Comparison<'_> {
                 let (from, to) = (from.as_object(), to.as_object());
                 let holds =
                     |name: &String, value| from.and_then(|from| from.get(name)) == Some(value);
-                self.is_same_hash && to.is_some_and(|to| to.iter().all(|(k, v)| holds(k, v)))
+                self.is_same_hash() && to.is_some_and(|to| to.iter().all(|(k, v)| holds(k, v)))
             }
             // The kernel does not know the limit; asking for it again would not change that.
-            (Some(Default::Unlimited), None, Some(_)) => self.is_same_hash,
+            (Some(Default::Unlimited), None, Some(_)) => self.is_same_hash(),
             (Some(Default::Unlimited), Some(from), None) if key == "memswap_limit" => {
                 let memory = shown.get("mem_limit").and_then(Value::as_i64);
                 from.as_i64() == Some(-1) || from.as_i64() == memory.map(|memory| 2 * memory)
             }
             (Some(Default::Unlimited), Some(from), Some(_)) if key == "memswap_limit" => {
-                from.as_i64() == Some(-1) && self.is_same_hash
+                from.as_i64() == Some(-1) && self.is_same_hash()
             }
             _ => false,
         }
+    }
+
+    fn is_same_hash(&self) -> bool {
+        *self.same_hash.get_or_init(|| {
+            let made_of = self.container.labels.get(labels::CONFIG_HASH);
+            made_of.is_some_and(|hash| *hash == canonical::service_hash(self.desired))
+        })
     }
 
     fn fillings(&self) -> &[(&'static str, Value)] {
