@@ -475,7 +475,8 @@ fn wait<T>(
     session: &Session,
     command: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {
-    let runtime = runtime()?;
+    // Two threads beside this one spend more on waking each other than they save.
+    let runtime = runtime(1)?;
     let outcome = runtime.block_on(async {
         let interrupt = Interrupt::listen().context("signals cannot be handled")?;
         let idle = async {
@@ -498,9 +499,10 @@ fn wait<T>(
     outcome
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+/// A runtime with so many threads for what goes on beside the thread that waits for it.
+fn runtime(beside: usize) -> Result<tokio::runtime::Runtime, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(beside)
         .enable_all()
         .build();
     Ok(runtime.context("no runtime can be started")?)

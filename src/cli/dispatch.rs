@@ -124,7 +124,7 @@ pub(super) fn dispatch(command: &Command, session: &Session) -> Result<u8, Comma
             )
         }
         Command::Serve(args) => {
-            let runtime = runtime()?;
+            let runtime = runtime(2)?;
             let outcome = runtime.block_on(commands::serve::run(args, whole_environment()));
             // A read of the input that goes on cannot be taken back, and is not waited for.
             runtime.shutdown_background();

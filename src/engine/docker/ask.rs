@@ -22,7 +22,7 @@ use super::attach::{Connection, Door, refusal};
 use crate::engine::EngineError;
 
 /// How many questions an engine gets at once.
-const LINES: usize = 4;
+const LINES: usize = 8;
 
 /// How long it may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(120);
