@@ -14,10 +14,8 @@ use crate::applied::Applied;
 use crate::compose::MountSource;
 use crate::compose::Project;
 use crate::compose::Service;
-use crate::compose::canonical;
 use crate::deployment::Deployment;
 use crate::deployment::Folder;
-use crate::labels;
 use crate::observed::Container;
 use crate::observed::ContainerState;
 use crate::observed::FolderState;
@@ -191,8 +189,7 @@ fn service(
         since,
         fix: fix.to_owned(),
     };
-    let is_made_so =
-        container.labels.get(labels::CONFIG_HASH) == Some(&canonical::service_hash(definition));
+    let is_made_so = difference::is_made_of(container, definition);
     let moved = moved_image(definition, container, comparison.observed);
     if let Some((now, then)) = &moved {
         let expected = format!("`{}` is {now}", definition.image);

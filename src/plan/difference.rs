@@ -152,7 +152,9 @@ pub fn causes(
     let image = observed.images.get(&desired.image).and_then(Option::as_ref);
     let brings = image.filter(|_| is_same_image).map(|image| &image.brings);
     let against = |wanted| {
-        let (wanted, shown) = merged::both(wanted, container, brings, observed, deployment);
+        let is_as_made = || comparison.is_same_hash();
+        let (wanted, shown) =
+            merged::both(wanted, container, brings, observed, deployment, is_as_made);
         let mut found = Vec::new();
         comparison.fields(&wanted, &shown, &mut found);
         found
@@ -167,6 +169,12 @@ pub fn causes(
     found.extend(fields);
     comparison.stale_networks(container, observed, &mut found);
     found
+}
+
+/// Whether a container was made of this very definition, as its label says.
+#[must_use]
+pub fn is_made_of(container: &Container, definition: &Service) -> bool {
+    container.labels.get(labels::CONFIG_HASH) == Some(&canonical::service_hash(definition))
 }
 
 struct Comparison<'a> {
@@ -355,10 +363,8 @@ impl Comparison<'_> {
     }
 
     fn is_same_hash(&self) -> bool {
-        *self.same_hash.get_or_init(|| {
-            let made_of = self.container.labels.get(labels::CONFIG_HASH);
-            made_of.is_some_and(|hash| *hash == canonical::service_hash(self.desired))
-        })
+        let look = || is_made_of(self.container, self.desired);
+        *self.same_hash.get_or_init(look)
     }
 
     fn fillings(&self) -> &[(&'static str, Value)] {
@@ -466,9 +472,8 @@ pub fn is_known_what_is_filled_in(deployment: &Deployment, observed: &Observed) 
         let key = (found.service.clone(), found.number());
         let leaves_out = |wanted: &Made| FILLED.iter().all(|field| !wanted.0.contains_key(*field));
         let definition = deployment.project.services.get(&found.service);
-        let hash = found.labels.get(labels::CONFIG_HASH);
         observed.wanted.get(&key).is_some_and(leaves_out)
-            && definition.is_some_and(|one| hash == Some(&canonical::service_hash(one)))
+            && definition.is_some_and(|one| is_made_of(found, one))
     })
 }
 
@@ -487,7 +492,7 @@ fn fillings(
             continue;
         };
         let label = other.labels.get(labels::CONFIG_HASH);
-        let is_current = label == Some(&canonical::service_hash(definition));
+        let is_current = is_made_of(other, definition);
         let earlier = label.and_then(|hash| observed.earlier.get(hash));
         let is_of_others = !is_ours && !other.labels.contains_key(labels::INSTANCE);
         let wanted = match (is_current, earlier) {

@@ -1,13 +1,10 @@
 //! Brings what is wanted and what the engine shows into the same words: what the image brings is added to
 //! the one, what the engine adds by itself is taken off the other.
 
-use std::cell::OnceCell;
-
 use serde_json::{Map, Value, json};
 
-use crate::compose::{Values, canonical};
+use crate::compose::Values;
 use crate::deployment::{Deployment, PROXIES};
-use crate::labels;
 use crate::observed::{Container, Made, Observed};
 
 /// Variables that only this program sets, so that one without a definition is a leftover even where it is
@@ -25,13 +22,15 @@ const WHOLE: [&str; 6] = [
 ];
 
 /// What is wanted and what the engine shows. `brings` is `None` when the container is made of another
-/// image than the one at hand: then only what the definition says itself can be compared.
+/// image than the one at hand: then only what the definition says itself can be compared. `is_as_made` tells
+/// whether the container was made of this very definition.
 pub(super) fn both(
     wanted: &Made,
     container: &Container,
     brings: Option<&Made>,
     observed: &Observed,
     deployment: &Deployment,
+    is_as_made: impl Fn() -> bool,
 ) -> (Values, Values) {
     let mut wanted = wanted.0.clone();
     let mut shown = container.made.0.clone();
@@ -52,7 +51,7 @@ pub(super) fn both(
         made.retain(|_, value| !is_none(value));
         name_containers(made, observed);
     }
-    proxies_off(&wanted, &mut shown, container, deployment);
+    proxies_off(&wanted, &mut shown, deployment, is_as_made);
     own_labels_off(&mut wanted);
     own_labels_off(&mut shown);
     networks(&mut wanted, &mut shown, observed, deployment);
@@ -65,19 +64,13 @@ pub(super) fn both(
 fn proxies_off(
     wanted: &Values,
     shown: &mut Values,
-    container: &Container,
     deployment: &Deployment,
+    is_as_made: impl Fn() -> bool,
 ) {
     let Some(Value::Object(variables)) = shown.get_mut("environment") else {
         return;
     };
     let wanted = wanted.get("environment").and_then(Value::as_object);
-    let definition = deployment.project.services.get(&container.service);
-    let hash = OnceCell::new();
-    let is_as_made = || {
-        let label = container.labels.get(labels::CONFIG_HASH);
-        *hash.get_or_init(|| label == definition.map(canonical::service_hash).as_ref())
-    };
     let is_proxy = |name: &str| {
         PROXIES
             .iter()
