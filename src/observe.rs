@@ -175,7 +175,7 @@ fn foreseen(deployment: &Deployment) -> Observed {
     let networks = networks.map(|network| (network.name.clone(), engine::wanted_network(network)));
     let volumes = project.volumes.values();
     let volumes = volumes.map(|volume| (volume.name.clone(), engine::wanted_volume(volume)));
-    let to_come = |project: &Project, service: &str| (1..=project.scale(service)).collect();
+    let to_come = |service: &str| (1..=project.scale(service)).collect();
     let (wanted, accepted) = all_wanted(deployment, to_come);
     Observed {
         wanted_networks: networks.collect(),
@@ -200,15 +200,20 @@ fn with_what_is_foreseen(
         accepted: foreseen.accepted,
         ..listed
     };
-    let surplus = |project: &Project, service: &str| {
-        let numbers = observed.containers_of(service).into_iter();
-        let mut numbers: BTreeSet<u32> = numbers.map(Container::number).collect();
-        numbers.retain(|number| !(1..=project.scale(service)).contains(number));
-        numbers
-    };
-    let (wanted, accepted) = all_wanted(deployment, surplus);
-    observed.wanted.extend(wanted);
-    observed.accepted.extend(accepted);
+    let numbers = observed.containers.iter();
+    let numbers = numbers.map(|found| (found.service.as_str(), found.number()));
+    let surplus: BTreeSet<(&str, u32)> = numbers
+        .filter(|(service, number)| !(1..=deployment.project.scale(service)).contains(number))
+        .collect();
+    if !surplus.is_empty() {
+        let of = |service: &str| {
+            let numbers = surplus.iter().filter(|(of, _)| *of == service);
+            numbers.map(|(_, number)| *number).collect()
+        };
+        let (wanted, accepted) = all_wanted(deployment, of);
+        observed.wanted.extend(wanted);
+        observed.accepted.extend(accepted);
+    }
     observed
 }
 
@@ -336,14 +341,14 @@ async fn volumes(
 /// deployment, and of the form of its replica set that is accepted as well. Networks go by their names.
 fn all_wanted(
     deployment: &Deployment,
-    numbers: impl Fn(&Project, &str) -> BTreeSet<u32>,
+    numbers: impl Fn(&str) -> Vec<u32>,
 ) -> (Containers, Containers) {
     let project = &deployment.project;
     let contents = deployment.known_contents();
     let of = |project: &Project, service: &str| {
         let definition = project.services.get(service);
         let made = definition.into_iter().flat_map(|definition| {
-            let numbers = numbers(project, service).into_iter();
+            let numbers = numbers(service).into_iter();
             numbers.map(|number| {
                 let name = project.numbered_name(service, number);
                 let (of, none) = ((name.as_str(), number), BTreeMap::new());
