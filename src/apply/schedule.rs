@@ -97,9 +97,9 @@ impl<E: Engine> Work<'_, E> {
         let mut ended: Option<(usize, StepError)> = None;
         let mut is_told = false;
         loop {
-            let is_over = progress.left.is_empty() && progress.running.is_empty();
             // Where nothing is left to do, there is nothing to stop.
             let has_more = !progress.left.is_empty();
+            let is_over = !has_more && progress.running.is_empty();
             if let (None, true, Some(code)) = (&ended, has_more, self.interrupt.exit_code()) {
                 ended = Some((0, StepError::Interrupted(code)));
             }
