@@ -32,14 +32,14 @@ pub struct Args {
 /// # Errors
 /// The file is no plan, the world has moved since it was made, or as for `up`.
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
-    let again = format!("toolkit plan --out {}", args.file.display());
+    let file = args.file.to_string_lossy();
     let text = host::read_text(&session.current_folder.join(&args.file))?;
     let saved = PlanFile::read(&text).map_err(|error| {
         let message = format!("`{}` cannot be used", args.file.display());
         CommandError::new("PLAN_FILE", exit::USAGE, message)
             .because(error.to_string())
             .state("nothing was changed")
-            .command(&again)
+            .command(format!("toolkit plan --out {file}"))
     })?;
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "apply").await?;
@@ -58,7 +58,9 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         let message = "the world has moved since the plan was made";
         let error = CommandError::new("PLAN_MOVED", exit::CHANGED, message);
         let error = moved.into_iter().fold(error, CommandError::because);
-        return Err(error.state("nothing was changed").command(&again));
+        return Err(error
+            .state("nothing was changed")
+            .command(planned_again(&request, &file)));
     }
     // Its own steps move the world, so that after a kill the plan would not hold any more.
     let _ = session.again.set(repeated(session, &request, args.detach));
@@ -72,19 +74,33 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     Ok(exit::DONE)
 }
 
-/// The `up` that does the same from whatever stands.
-fn repeated(session: &Session, request: &UpRequest, detach: bool) -> Vec<String> {
-    let mut words = vec!["toolkit".to_owned(), "up".to_owned()];
+/// The flags that ask for the same.
+fn flags(request: &UpRequest) -> Vec<String> {
     let pull = format!("--pull={}", request.pull);
     let flags = [
         (request.no_deps, "--no-deps"),
         (request.force_recreate, "--force-recreate"),
         (request.remove_orphans, "--remove-orphans"),
         (request.pull != PullWish::Policy, &pull),
-        (detach, "--detach"),
     ];
     let said = flags.iter().filter(|(is_said, _)| *is_said);
-    words.extend(said.map(|(_, flag)| (*flag).to_owned()));
+    said.map(|(_, flag)| (*flag).to_owned()).collect()
+}
+
+/// The `plan` that asks for the same, as it is typed.
+fn planned_again(request: &UpRequest, file: &str) -> String {
+    let mut words = vec!["toolkit plan".to_owned()];
+    words.extend(flags(request));
+    words.push(format!("--out {file}"));
+    words.extend(request.services.iter().cloned());
+    words.join(" ")
+}
+
+/// The `up` that does the same from whatever stands.
+fn repeated(session: &Session, request: &UpRequest, detach: bool) -> Vec<String> {
+    let mut words = vec!["toolkit".to_owned(), "up".to_owned()];
+    words.extend(flags(request));
+    words.extend(detach.then(|| "--detach".to_owned()));
     words.extend(session.common.iter().cloned());
     words.extend(request.services.iter().cloned());
     words
@@ -123,5 +139,9 @@ mod tests {
             ]
         );
         assert!(parse(&words).is_ok());
+        assert_eq!(
+            planned_again(&request, "a.plan"),
+            "toolkit plan --no-deps --pull=never --out a.plan redis"
+        );
     }
 }
