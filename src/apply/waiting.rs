@@ -313,7 +313,7 @@ pub(super) async fn condition<E: Engine>(
         }
         Condition::Completed => completed(work, service, name).await,
     };
-    work.unless_optional(!required, waited)
+    work.unless_optional(!required, waited).map(|_| ())
 }
 
 /// The failure of a service that is certain as soon as it is looked at.
@@ -346,12 +346,13 @@ async fn completed<E: Engine>(
 }
 
 impl<E: Engine> Work<'_, E> {
-    /// Waits until every one of the services does its work.
+    /// Waits until every one of the services does its work; gives those that do not and that others
+    /// can do without.
     ///
     /// # Errors
     /// A service that fails, that is not ready at the deadline, or the wish of the operator to stop.
-    pub async fn await_ready(&self, services: &[&str]) -> Result<(), super::ApplyError> {
-        let waits = self.containers_of(services).await;
+    pub async fn await_ready(&self, services: &[&str]) -> Result<Vec<String>, super::ApplyError> {
+        let containers = self.containers_of(services).await;
         let project = &self.deployment.project;
         // One that was asked for by itself is not there for others only.
         let is_for_others = |service: &str| {
@@ -361,12 +362,18 @@ impl<E: Engine> Work<'_, E> {
             project.is_optional(service)
                 && others.any(|other| other.depends_on.contains_key(service))
         };
-        let waits = waits
+        let waits = containers
             .iter()
             .map(|(service, name)| self.ready(service, name, is_for_others(service)));
         let outcome = futures_util::future::try_join_all(waits).await;
         match outcome {
-            Ok(_) => Ok(()),
+            Ok(are_ready) => {
+                let all = containers.into_iter().zip(are_ready);
+                let without = all.filter(|(_, is_ready)| !is_ready);
+                let mut without: Vec<String> = without.map(|((name, _), _)| name).collect();
+                without.dedup();
+                Ok(without)
+            }
             Err(StepError::Service(failure)) => Err(failure.into()),
             Err(StepError::Interrupted(exit_code)) => Err(super::ApplyError::Interrupted {
                 exit_code,
@@ -396,19 +403,20 @@ impl<E: Engine> Work<'_, E> {
         !is_kept || project.is_one_shot(service)
     }
 
-    /// What became of a wait, where the failure of a service that nothing needs is a warning.
+    /// What became of a wait, where the failure of a service that nothing needs is a warning: whether
+    /// what was waited for has come.
     fn unless_optional(
         &self,
         is_optional: bool,
         waited: Result<(), StepError>,
-    ) -> Result<(), StepError> {
+    ) -> Result<bool, StepError> {
         match waited {
             Err(StepError::Service(failure)) if is_optional => {
                 let text = format!("{failure}; what depends on it can do without it");
                 (self.reporter)(Event::Warning { text });
-                Ok(())
+                Ok(false)
             }
-            other => other,
+            other => other.map(|()| true),
         }
     }
 
@@ -431,7 +439,8 @@ impl<E: Engine> Work<'_, E> {
         all
     }
 
-    async fn ready(&self, service: &str, name: &str, is_optional: bool) -> Result<(), StepError> {
+    /// Waits for one container; whether it is ready, which one that nothing needs may not be.
+    async fn ready(&self, service: &str, name: &str, is_optional: bool) -> Result<bool, StepError> {
         let begun = Instant::now();
         let project = &self.deployment.project;
         // When it was first seen to run, of the run that goes on.
@@ -469,6 +478,6 @@ impl<E: Engine> Work<'_, E> {
         }
         let (service, elapsed) = (service.to_owned(), begun.elapsed());
         (self.reporter)(Event::Ready { service, elapsed });
-        Ok(())
+        Ok(true)
     }
 }

@@ -417,7 +417,8 @@ pub fn know_earlier(instance: &Instance, observed: &mut Observed) {
     }
 }
 
-/// Carries a plan out under the eyes of the operator, with journal and history.
+/// Carries a plan out under the eyes of the operator, with journal and history; gives the services
+/// that it waited for in vain and that others can do without.
 ///
 /// # Errors
 /// A step fails, a service does not become ready, the operator stops the work, or the journal cannot
@@ -427,21 +428,22 @@ pub async fn carry_out(
     instance: &Instance,
     engine: &impl Engine,
     task: Task<'_>,
-) -> Result<(), CommandError> {
+) -> Result<Vec<String>, CommandError> {
     let existing = &task.observed.containers;
     let running = operation::begin(session, instance, task.command, task.plan, existing)?;
     let outcome = work(session, instance, engine, task, running.journal.as_ref()).await;
     running.finish(session, task.applies, task.ignored, outcome)
 }
 
-/// Carries a plan out under the eyes of the operator, as a part of an operation.
+/// Carries a plan out under the eyes of the operator, as a part of an operation; gives what
+/// [`carry_out`] gives.
 pub(super) async fn work(
     session: &Session,
     instance: &Instance,
     engine: &impl Engine,
     task: Task<'_>,
     journal: Option<&Journal>,
-) -> Result<(), CommandError> {
+) -> Result<Vec<String>, CommandError> {
     let interrupt = Interrupt::listen()
         .map_err(|error| anyhow::Error::new(error).context("signals cannot be handled"))?;
     // From here on the work itself answers the first Ctrl-C, at its next safe point.
@@ -465,10 +467,10 @@ pub(super) async fn work(
         program: &instance.program,
         journal,
     };
-    let mut outcome = work.apply(task.plan).await;
-    if let (Ok(()), Then::AwaitReady(services)) = (&outcome, task.then) {
-        outcome = work.await_ready(services).await;
-    }
+    let outcome = match (work.apply(task.plan).await, task.then) {
+        (Ok(()), Then::AwaitReady(services)) => work.await_ready(services).await,
+        (outcome, _) => outcome.map(|()| Vec::new()),
+    };
     watch.finish();
     Ok(outcome?)
 }

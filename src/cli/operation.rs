@@ -161,19 +161,19 @@ impl Running {
     ///
     /// # Errors
     /// That of the operation, or a file of the state folder cannot be written.
-    pub fn finish(
+    pub fn finish<T>(
         self,
         session: &Session,
         applies: Applies,
         ignored: &[check::Ignored],
-        result: Result<(), CommandError>,
-    ) -> Result<(), CommandError> {
+        result: Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
         let error = result.as_ref().err();
         let kept = self.keep_all(session, applies, ignored, error);
         match (result, kept) {
             (Err(error), Err(other)) => Err(error.because(other.failure.message.clone())),
             (Err(error), Ok(())) => Err(error),
-            (Ok(()), kept) => kept,
+            (Ok(given), kept) => kept.map(|()| given),
         }
     }
 
@@ -292,14 +292,15 @@ pub async fn pull_newer(
     // Until the next work begins, Ctrl-C ends the command at once again.
     session.works.store(false, Ordering::Relaxed);
     let observed = match outcome {
-        Ok(()) => instance::observe(engine, instance).await,
+        Ok(_) => instance::observe(engine, instance).await,
         Err(error) => Err(error),
     };
     let error = match observed {
         Ok(observed) => return Ok((running, observed)),
         Err(error) => error,
     };
-    let ended = running.finish(session, task.applies, task.ignored, Err(error.clone()));
+    let ended: Result<(), _> =
+        running.finish(session, task.applies, task.ignored, Err(error.clone()));
     Err(ended.err().unwrap_or(error))
 }
 
@@ -319,10 +320,11 @@ pub async fn transfer(
     let outcome = instance::work(session, instance, engine, task, None).await;
     // Until the next work begins, Ctrl-C ends the command at once again.
     session.works.store(false, Ordering::Relaxed);
-    outcome
+    outcome.map(|_| ())
 }
 
-/// Carries a plan out as the rest of an operation that has begun.
+/// Carries a plan out as the rest of an operation that has begun; gives what
+/// [`instance::carry_out`] gives.
 ///
 /// # Errors
 /// As for [`instance::carry_out`].
@@ -332,7 +334,7 @@ pub async fn carry_on(
     engine: &impl Engine,
     task: Task<'_>,
     mut running: Running,
-) -> Result<(), CommandError> {
+) -> Result<Vec<String>, CommandError> {
     let outcome = match running.extend(task.plan) {
         Ok(()) => {
             let journal = running.journal.as_ref();

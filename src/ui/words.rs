@@ -94,6 +94,16 @@ pub fn few(items: &[String]) -> String {
     }
 }
 
+/// What is left out of "all is ready": `, except for `a` and `b``; nothing for none.
+#[must_use]
+pub fn except_for(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(", except for {}", few(&names)),
+    }
+}
+
 /// `0.4s`, `12s`, `4m10s`, `3h20m`, `2d4h`.
 #[must_use]
 pub fn duration(duration: Duration) -> String {

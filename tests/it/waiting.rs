@@ -91,7 +91,7 @@ async fn wait(
         () = told => unreachable!("it waits for ever"),
     };
     match outcome {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(ApplyError::Service(failure)) => Err(*failure),
         Err(other) => unreachable!("{other:?}"),
     }
@@ -272,11 +272,11 @@ fn with_optional(condition: &str, required: bool) -> Deployment {
     bare("/nonexistent", load::project(&text, "waiting").unwrap())
 }
 
-/// Converges and waits as `up` does; gives the warnings, and whether `web` runs.
+/// Converges and waits as `up` does; gives what is done without, the warnings, and whether `web` runs.
 async fn up(
     engine: &MemoryEngine,
     deployment: &Deployment,
-) -> (Result<(), ApplyError>, Vec<String>, bool) {
+) -> (Result<Vec<String>, ApplyError>, Vec<String>, bool) {
     let warnings = Mutex::new(Vec::new());
     let work = Work {
         engine,
@@ -293,10 +293,10 @@ async fn up(
     };
     let observed = observe::everything(engine, deployment).await.unwrap();
     let plan = plan::up(deployment, &observed, &UpRequest::default());
-    let mut outcome = work.apply(&plan).await;
-    if outcome.is_ok() {
-        outcome = work.await_ready(&["db", "web"]).await;
-    }
+    let outcome = match work.apply(&plan).await {
+        Ok(()) => work.await_ready(&["db", "web"]).await,
+        Err(error) => Err(error),
+    };
     let observed = observe::everything(engine, deployment).await.unwrap();
     let runs = observed.container("web").unwrap().state.is_running();
     (outcome, warnings.into_inner().unwrap(), runs)
@@ -308,7 +308,7 @@ async fn what_a_service_can_do_without_holds_nothing_up() {
         let engine = MemoryEngine::new(&[IMAGE], &[]);
         engine.exit_at_start("db", 3);
         let (outcome, warnings, runs) = up(&engine, &with_optional(condition, false)).await;
-        outcome.unwrap();
+        assert_eq!(outcome.unwrap(), ["db"], "{condition}");
         assert!(runs, "{condition}");
         let said = "`db` ended with exit code 3; what depends on it can do without it";
         assert_eq!(
@@ -335,7 +335,7 @@ async fn a_failing_health_check_of_what_can_be_done_without_is_not_waited_out() 
     engine.set_health("waiting-db-1", Health::Unhealthy);
     engine.stop("waiting-web-1", Duration::ZERO).await.unwrap();
     let (outcome, warnings, runs) = up(&engine, &deployment).await;
-    outcome.unwrap();
+    assert_eq!(outcome.unwrap(), ["db"]);
     assert!(runs);
     let said = "the health check of `db` fails; what depends on it can do without it";
     assert_eq!(warnings, [said, said]);

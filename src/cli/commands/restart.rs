@@ -7,6 +7,7 @@ use super::super::{Session, error::CommandError, exit, instance, preflight, targ
 use crate::check::row::Operation;
 use crate::observe;
 use crate::plan;
+use crate::ui::words;
 
 /// Stop and start the containers and wait until they answer
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         ignored: &ignored,
         ..Task::new("restart", &plan, &observed)
     };
-    instance::carry_out(session, &instance, &engine, task).await?;
-    instance::conclude(session, &instance, "restart", &plan, "restarted and ready");
+    let without = instance::carry_out(session, &instance, &engine, task).await?;
+    let done = format!("restarted and ready{}", words::except_for(&without));
+    instance::conclude(session, &instance, "restart", &plan, &done);
     Ok(exit::DONE)
 }

@@ -6,6 +6,7 @@ use super::super::{Session, error::CommandError, exit, instance, preflight, targ
 use crate::check::row::Operation;
 use crate::observe;
 use crate::plan;
+use crate::ui::words;
 
 /// Start the existing containers and wait until they answer
 #[derive(Debug, clap::Args)]
@@ -50,7 +51,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         ignored: &ignored,
         ..Task::new("start", &plan, &observed)
     };
-    instance::carry_out(session, &instance, &engine, task).await?;
-    instance::conclude(session, &instance, "start", &plan, "started and ready");
+    let without = instance::carry_out(session, &instance, &engine, task).await?;
+    let done = format!("started and ready{}", words::except_for(&without));
+    instance::conclude(session, &instance, "start", &plan, &done);
     Ok(exit::DONE)
 }

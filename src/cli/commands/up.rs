@@ -16,6 +16,7 @@ use crate::observed::Observed;
 use crate::plan;
 use crate::plan::{PullWish, UpRequest};
 use crate::settings;
+use crate::ui::words;
 
 /// Create and start what is configured, and wait until it answers
 ///
@@ -222,16 +223,14 @@ pub async fn converge_from(
         },
         ignored: &ignored,
     };
-    match begun {
-        Some(running) => {
-            operation::carry_on(session, instance, engine, task, running).await?;
-        }
+    let without = match begun {
+        Some(running) => operation::carry_on(session, instance, engine, task, running).await?,
         None => instance::carry_out(session, instance, engine, task).await?,
-    }
+    };
     let is_unchanged = plan.is_empty() && refresh.is_empty();
     let outcome = match (is_settled && is_unchanged, awaits || is_settled) {
         (true, _) => Outcome::Unchanged,
-        (_, true) => Outcome::Ready,
+        (_, true) => Outcome::Ready { without },
         (_, false) => Outcome::Started,
     };
     summarise(session, instance, is_unchanged, outcome, is_whole);
@@ -252,7 +251,7 @@ fn say_orphans(session: &Session, instance: &Instance, observed: &Observed, requ
         1 => "it",
         _ => "them",
     };
-    let names = crate::ui::words::few(&names);
+    let names = words::few(&names);
     let advice = format!("`toolkit up --remove-orphans` removes {them}");
     session
         .ui
@@ -260,12 +259,12 @@ fn say_orphans(session: &Session, instance: &Instance, observed: &Observed, requ
 }
 
 /// How an `up` ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     /// Nothing was to do, and every service answers.
     Unchanged,
-    /// Every service answers.
-    Ready,
+    /// Every service answers but those, which others can do without.
+    Ready { without: Vec<String> },
     /// The containers are started; whether they answer was not waited for.
     Started,
 }
@@ -279,9 +278,14 @@ fn summarise(
 ) {
     let deployment = &instance.deployment;
     if session.ui.is_json() {
-        let ready = outcome != Outcome::Started;
-        let data =
-            serde_json::json!({ "urls": deployment.urls, "changed": !unchanged, "ready": ready });
+        let (ready, without) = match outcome {
+            Outcome::Unchanged => (true, Vec::new()),
+            Outcome::Ready { without } => (without.is_empty(), without),
+            Outcome::Started => (false, Vec::new()),
+        };
+        let data = serde_json::json!({
+            "urls": deployment.urls, "changed": !unchanged, "ready": ready, "done_without": without,
+        });
         session
             .ui
             .document("toolkit.up/v1", &data, &instance.warnings);
@@ -294,7 +298,7 @@ fn summarise(
     };
     let what = match outcome {
         Outcome::Unchanged => format!("nothing to do: {all} is as configured"),
-        Outcome::Ready => format!("{all} is ready"),
+        Outcome::Ready { without } => format!("{all} is ready{}", words::except_for(&without)),
         Outcome::Started => format!("{all} is started; `toolkit status` tells when it is ready"),
     };
     session
@@ -329,7 +333,7 @@ pub fn bundle(session: &Session, root: &Path, texts: &mut Texts) -> Result<(), C
         true => format!("would change {file}:"),
         false => format!("changing {file} (the old text is kept as {file}.bak):"),
     });
-    for line in crate::ui::words::changed_lines(&texts.rc, &changed) {
+    for line in words::changed_lines(&texts.rc, &changed) {
         session.ui.say(&format!("  {line}"));
     }
     if !session.dry_run {
