@@ -137,6 +137,13 @@ struct Place<'a> {
     is_shown_ready: bool,
 }
 
+impl Place<'_> {
+    /// Whether the service is to have no container, and has none.
+    fn is_to_be_none(&self) -> bool {
+        self.container.is_none() && self.lack.is_none()
+    }
+}
+
 /// All places in start order: the containers there are, and those that should be. A service that
 /// has none and needs none still has one place. Behind them, what there is of inactive profiles.
 fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>> {
@@ -169,7 +176,7 @@ fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>>
                 service,
                 name: project.numbered_name(service, number),
                 container: None,
-                lack: Some("it does not exist".to_owned()),
+                lack: (project.scale(service) > 0).then(|| "it does not exist".to_owned()),
                 is_shown_ready: false,
             });
         }
@@ -183,7 +190,11 @@ fn row(place: &Place<'_>, now: OffsetDateTime) -> Row {
     Row {
         service: place.service.to_owned(),
         container: place.name.clone(),
-        state: container.map_or_else(|| "missing".to_owned(), |found| state(found.state)),
+        state: match container {
+            Some(found) => state(found.state),
+            None if place.is_to_be_none() => "none, as configured".to_owned(),
+            None => "missing".to_owned(),
+        },
         health: of(&|found| match found.state.is_running() {
             true => health(found.health).unwrap_or("none").to_owned(),
             // What the last check said counts no more.
@@ -318,7 +329,9 @@ fn service_value(
         // The name under which the first one is known, also where only others are left.
         let name = deployment.project.container_name(service);
         value.insert("container".to_owned(), name.into());
-        value.insert("reason".to_owned(), observed.shortcoming(service).into());
+        let is_to_be_none = own.iter().all(|place| place.is_to_be_none());
+        let reason = observed.shortcoming(service).filter(|_| !is_to_be_none);
+        value.insert("reason".to_owned(), reason.into());
         let all = own.iter().map(|place| place_value(place));
         value.insert("containers".to_owned(), all.collect());
     }
@@ -329,7 +342,11 @@ fn place_value(place: &Place<'_>) -> Value {
     let container = place.container;
     json!({
         "container": place.name,
-        "state": container.map_or("missing", |found| word(found.state)),
+        "state": match container {
+            Some(found) => word(found.state),
+            None if place.is_to_be_none() => "none",
+            None => "missing",
+        },
         "exit_code": container.and_then(|found| exit_code(found.state)),
         "health": container.and_then(|found| health(found.health)),
         "ready": place.is_shown_ready,

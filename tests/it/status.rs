@@ -281,6 +281,27 @@ fn status_document_keeps_its_fields_and_adds_the_parts() {
     assert_eq!(value["certificate"]["days_left"], -3);
 }
 
+#[test]
+fn a_service_that_is_to_have_no_container_misses_none() {
+    let text = DEFINITIONS.replace("scale: 3", "scale: 0");
+    let deployment = bare("/srv", load::project(&text, "p").unwrap());
+    let mut observed = observed();
+    let others = ["mongo", "redis"];
+    observed
+        .containers
+        .retain(|found| others.contains(&found.service.as_str()));
+    let value = status::value(&deployment, &observed, &well(), NOW);
+    let service = &value["services"][2];
+    assert_eq!(service["service"], "sharelatex");
+    assert_eq!(
+        (&service["state"], &service["reason"]),
+        (&serde_json::json!("none"), &serde_json::Value::Null)
+    );
+    let text = status::view(&deployment, &observed, &well(), NOW, Style::default());
+    let line = text.lines().find(|line| line.starts_with("sharelatex"));
+    assert!(line.unwrap().contains("none, as configured"), "{text}");
+}
+
 /// What `metrics` is given.
 pub fn measured(report: Report) -> Measured {
     Measured {
