@@ -35,7 +35,7 @@ pub enum Kind {
     ImageMoved,
     /// A mounted file was edited after the container had started.
     FileEdited,
-    /// A container, network, folder or file is not there.
+    /// A container, image, network, folder or file is not there.
     Missing,
     /// A container does not run.
     Stopped,
@@ -104,6 +104,7 @@ pub fn find(comparison: &Comparison<'_>) -> Vec<Drift> {
     for (name, definition) in &comparison.deployment.project.services {
         containers(comparison, name, definition, &mut found);
     }
+    images(comparison, &mut found);
     orphans(comparison, &mut found);
     networks::missing(comparison, &mut found);
     networks::differing(comparison, &mut found);
@@ -285,6 +286,29 @@ fn moved_image(
     let made_from = container.made_from();
     let is_moved = container.image == definition.image && present.id != made_from;
     is_moved.then(|| (short_id(&present.id), short_id(made_from)))
+}
+
+/// Images under whose names containers run and that no image has any more. Where a container is to be
+/// made of another one, that is told of the service.
+fn images(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
+    let services = &comparison.deployment.project.services;
+    let mut gone = BTreeSet::new();
+    for (name, definition) in services {
+        let image = definition.image.as_str();
+        let mut containers = comparison.observed.containers_of(name).into_iter();
+        let is_absent = matches!(comparison.observed.images.get(image), Some(None));
+        if is_absent && containers.any(|container| container.image == image) {
+            gone.insert(image);
+        }
+    }
+    found.extend(gone.into_iter().map(|image| Drift {
+        kind: Kind::Missing,
+        resource: format!("image {image}"),
+        expected: "an image of that name".to_owned(),
+        found: "no image".to_owned(),
+        since: None,
+        fix: "toolkit up".to_owned(),
+    }));
 }
 
 fn ports(definition: &Service, container: &Container, mut tell: impl FnMut(String, String)) {

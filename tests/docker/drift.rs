@@ -191,8 +191,11 @@ fn a_tag_that_means_another_image_is_found() {
     let engine = &instance.engine;
     let present = instance.runtime.block_on(engine.image(&untag.0)).unwrap();
     assert!(present.is_some());
-    drop(instance);
+    named(&of("redis").image);
+    assert_eq!(drift(&instance), []);
     drop(untag);
+    let image = format!("image {name}:1");
+    assert_eq!(drift(&instance), one("missing", &image));
 }
 
 /// Takes a tag away again.
