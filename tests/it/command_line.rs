@@ -1,8 +1,10 @@
 //! The program without an engine: configuration, definitions, wrong input, exit codes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, project};
 
 /// An engine that is not there.
 const NO_ENGINE: &str = "unix:///nonexistent/engine.sock";
@@ -383,4 +385,61 @@ fn a_compose_file_for_other_hands_initiates_the_replica_set_and_holds_no_other_f
     assert!(!text.contains("env_file"), "{text}");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_program_that_is_older_than_its_sources_is_told() {
+    let checkout = Sandbox::new();
+    let script = std::fs::read_to_string(project().join("bin/toolkit")).unwrap();
+    checkout.program("toolkit", &script);
+    checkout.program("built", "#!/bin/sh\necho \"ran $*\"\n");
+    let built = checkout.root().join("target/release/toolkit");
+    std::fs::create_dir_all(built.parent().unwrap()).unwrap();
+    std::fs::rename(checkout.root().join("bin/built"), &built).unwrap();
+    for path in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "src/main.rs",
+        "lib/a.toml",
+        "templates/a",
+    ] {
+        checkout.write(path, "");
+    }
+    let now = SystemTime::now();
+    let aged = |path: &str, age: Duration| {
+        let file = std::fs::File::open(checkout.root().join(path)).unwrap();
+        file.set_modified(now - age).unwrap();
+    };
+    for (age, note) in [
+        (Duration::ZERO, ""),
+        (
+            Duration::from_hours(1),
+            "note: the toolkit was built before its sources changed; `cargo build --release --locked` in [ROOT] builds it anew\n",
+        ),
+    ] {
+        for path in [
+            "src",
+            "lib",
+            "templates",
+            "Cargo.lock",
+            "src/main.rs",
+            "lib/a.toml",
+            "templates/a",
+        ] {
+            aged(path, Duration::from_hours(2));
+        }
+        aged("Cargo.toml", Duration::from_mins(30));
+        aged("target/release/toolkit", age);
+        let output = Command::new(checkout.root().join("bin/toolkit"))
+            .arg("up")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap();
+        let ran = checkout.ran(&output).succeeded();
+        assert_eq!(
+            (ran.stdout.as_str(), ran.stderr.as_str()),
+            ("ran up\n", note)
+        );
+    }
 }
