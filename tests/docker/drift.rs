@@ -178,7 +178,8 @@ fn a_tag_that_means_another_image_is_found() {
             .find(|found| found.service == service)
             .unwrap()
     };
-    named(&of("redis").image);
+    let image_of_redis = of("redis").image;
+    named(&image_of_redis);
     let untag = Untag(format!("{name}:1"));
     instance.sandbox.write(
         "config/docker-compose.override.yml",
@@ -191,7 +192,7 @@ fn a_tag_that_means_another_image_is_found() {
     let engine = &instance.engine;
     let present = instance.runtime.block_on(engine.image(&untag.0)).unwrap();
     assert!(present.is_some());
-    named(&of("redis").image);
+    named(&image_of_redis);
     assert_eq!(drift(&instance), []);
     drop(untag);
     let image = format!("image {name}:1");
