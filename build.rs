@@ -15,19 +15,28 @@ const SOURCES: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
     "build.rs",
-    "lib",
+    "lib/config-seed",
     "src",
     "templates",
 ];
+
+/// The ends of the names of its tables. Beside them operators keep files of their own: `.env`, and what
+/// their definitions name.
+const TABLES: [&str; 2] = ["toml", "md"];
 
 /// What else decides how it is built.
 const VARIABLES: [&str; 4] = ["PROFILE", "TARGET", "OPT_LEVEL", "CARGO_ENCODED_RUSTFLAGS"];
 
 fn main() {
     let mut hasher = DefaultHasher::new();
-    for source in SOURCES {
-        println!("cargo::rerun-if-changed={source}");
-        hash_path(Path::new(source), &mut hasher);
+    let mut sources: Vec<PathBuf> = SOURCES.iter().map(PathBuf::from).collect();
+    sources.extend(files("lib").into_iter().filter(|path| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| TABLES.contains(&ending))
+    }));
+    for source in sources {
+        println!("cargo::rerun-if-changed={}", source.display());
+        hash_path(&source, &mut hasher);
     }
     for variable in VARIABLES {
         std::env::var(variable)
@@ -37,11 +46,17 @@ fn main() {
     println!("cargo::rustc-env=TOOLKIT_BUILD={:016x}", hasher.finish());
 }
 
+/// What a folder holds, by name.
+fn files(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
 fn hash_path(path: &Path, hasher: &mut DefaultHasher) {
-    if let Ok(entries) = std::fs::read_dir(path) {
-        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
+    if path.is_dir() {
+        for path in files(path) {
             hash_path(&path, hasher);
         }
     } else if let Ok(content) = std::fs::read(path) {

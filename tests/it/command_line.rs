@@ -1,6 +1,7 @@
 //! The program without an engine: configuration, definitions, wrong input, exit codes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -392,54 +393,57 @@ fn a_program_that_is_older_than_its_sources_is_told() {
     let checkout = Sandbox::new();
     let script = std::fs::read_to_string(project().join("bin/toolkit")).unwrap();
     checkout.program("toolkit", &script);
+    checkout.program("cargo", "#!/bin/sh\nexit 1\n");
     checkout.program("built", "#!/bin/sh\necho \"ran $*\"\n");
-    let built = checkout.root().join("target/release/toolkit");
-    std::fs::create_dir_all(built.parent().unwrap()).unwrap();
-    std::fs::rename(checkout.root().join("bin/built"), &built).unwrap();
-    for path in [
+    let root = checkout.root();
+    let built = "target/release/toolkit";
+    std::fs::create_dir_all(root.join("target/release")).unwrap();
+    std::fs::rename(root.join("bin/built"), root.join(built)).unwrap();
+    let files = [
         "Cargo.toml",
         "Cargo.lock",
+        "build.rs",
         "src/main.rs",
         "lib/a.toml",
+        "lib/config-seed/a",
         "templates/a",
-    ] {
+        // A file of the operator.
+        "lib/.env",
+    ];
+    let folders = ["src", "lib", "lib/config-seed", "templates"];
+    for path in files {
         checkout.write(path, "");
     }
     let now = SystemTime::now();
-    let aged = |path: &str, age: Duration| {
-        let file = std::fs::File::open(checkout.root().join(path)).unwrap();
+    let aged = |path: &str, hours: u64| {
+        let file = std::fs::File::open(root.join(path)).unwrap();
+        let age = Duration::from_hours(hours);
         file.set_modified(now - age).unwrap();
     };
-    for (age, note) in [
-        (Duration::ZERO, ""),
-        (
-            Duration::from_hours(1),
-            "note: the toolkit was built before its sources changed; `cargo build --release --locked` in [ROOT] builds it anew\n",
-        ),
-    ] {
-        for path in [
-            "src",
-            "lib",
-            "templates",
-            "Cargo.lock",
-            "src/main.rs",
-            "lib/a.toml",
-            "templates/a",
-        ] {
-            aged(path, Duration::from_hours(2));
+    aged(built, 2);
+    let bin = root.join("bin");
+    let with_cargo = format!("/usr/bin:/bin:{}", bin.display());
+    for newer in files {
+        for path in files.into_iter().chain(folders) {
+            aged(path, 3);
         }
-        aged("Cargo.toml", Duration::from_mins(30));
-        aged("target/release/toolkit", age);
-        let output = Command::new(checkout.root().join("bin/toolkit"))
-            .arg("up")
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .output()
-            .unwrap();
-        let ran = checkout.ran(&output).succeeded();
-        assert_eq!(
-            (ran.stdout.as_str(), ran.stderr.as_str()),
-            ("ran up\n", note)
-        );
+        aged(newer, 1);
+        let bare = ("/usr/bin:/bin", Path::new("/usr/bin/cargo").exists());
+        for (path, can_build) in [(&*with_cargo, true), bare] {
+            let output = Command::new(bin.join("toolkit"))
+                .arg("up")
+                .env_clear()
+                .env("PATH", path)
+                .output()
+                .unwrap();
+            let ran = checkout.ran(&output).succeeded();
+            assert_eq!(ran.stdout, "ran up\n");
+            let note = "note: the toolkit was built before its sources changed; `cargo build --release --locked` in [ROOT] builds it anew\n";
+            let expected = match can_build && newer != "lib/.env" {
+                true => note,
+                false => "",
+            };
+            assert_eq!(ran.stderr, expected, "{newer}");
+        }
     }
 }
