@@ -72,10 +72,25 @@ pub(super) async fn until<E: Engine, L: Into<Lack>>(
     loop {
         if let Some(kind) = wait.history.hopeless(&container) {
             let is_loop = matches!(kind, FailureKind::Looping { .. });
-            if !is_loop || !wait.is_early(&container).await {
+            let stores = tokio::select! {
+                stores = wait.stores(&container), if is_loop => stores,
+                () = tokio::time::sleep_until(wait.deadlines.next()), if is_loop => Stores::Ready,
+                exit_code = work.interrupt.asked(), if is_loop => {
+                    return Err(StepError::Interrupted(exit_code));
+                }
+                else => Stores::Ready,
+            };
+            let is_forgiven = match stores {
+                Stores::Starting => {
+                    wait.history.forgive(&container);
+                    true
+                }
+                Stores::JustReady => wait.history.allow_one_more(),
+                Stores::Ready => false,
+            };
+            if !is_forgiven {
                 return Err(wait.failed(Some(&container), kind).await);
             }
-            wait.history.forgive(&container);
         }
         let turn = match container.state {
             ContainerState::Running => {
@@ -114,6 +129,17 @@ pub(super) async fn until<E: Engine, L: Into<Lack>>(
         }
         container = wait.pause(lack.phase, container).await?;
     }
+}
+
+/// How far stores are that a service which ends again and again depends on; the least of several counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stores {
+    /// One does not answer yet: the engine starts the service again until it does.
+    Starting,
+    /// One was started a moment before the service. It answers, and may not have when the service ended.
+    JustReady,
+    /// They are no reason for an end.
+    Ready,
 }
 
 /// A wait that goes on.
@@ -158,13 +184,12 @@ impl<'a, 'w, E: Engine> Wait<'a, 'w, E> {
         }
     }
 
-    /// Whether something that the service depends on was started a moment before it and does not answer yet:
-    /// the engine starts the service again until it does.
-    async fn is_early(&self, container: &Container) -> bool {
+    /// How far the stores are that the service depends on, of those that were started a moment before it.
+    async fn stores(&self, container: &Container) -> Stores {
         let (engine, deployment) = (self.work.engine, self.work.deployment);
         let project = &deployment.project;
         let Some(definition) = project.services.get(self.service) else {
-            return false;
+            return Stores::Ready;
         };
         let containers = engine.project_containers(&project.name).await;
         let started = moment(&container.started_at);
@@ -176,16 +201,17 @@ impl<'a, 'w, E: Engine> Wait<'a, 'w, E> {
         let mut needed = containers.unwrap_or_default();
         needed.retain(|found| definition.depends_on.contains_key(&found.service));
         needed.retain(|found| found.state.is_running() && is_new(found));
-        for found in &needed {
-            let Some(probe) = deployment.probes.get(&found.service) else {
-                continue;
-            };
-            let asked = probe::ask_container(engine, found, probe, PROBE_DEADLINE).await;
-            if !matches!(asked, Readiness::Ready | Readiness::Misconfigured { .. }) {
-                return true;
-            }
-        }
-        false
+        let asked = needed.iter().filter_map(|found| {
+            let probe = deployment.probes.get(&found.service)?;
+            Some(probe::ask_container(engine, found, probe, PROBE_DEADLINE))
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        let far = answers.iter().map(|answer| match answer {
+            Readiness::NotReady { .. } | Readiness::NotInitiated => Stores::Starting,
+            Readiness::Ready => Stores::JustReady,
+            Readiness::Misconfigured { .. } => Stores::Ready,
+        });
+        far.min().unwrap_or(Stores::Ready)
     }
 
     /// The next thing that the engine tells; never, before it is listened to.

@@ -21,6 +21,7 @@ use toolkit::observed::lack::Phase;
 use toolkit::plan::{self, UpRequest};
 
 use crate::sandbox::bare;
+use crate::servers_redis::{self, Running};
 
 const IMAGE: &str = "mongo:8.0";
 
@@ -127,10 +128,8 @@ async fn the_second_death_ends_the_wait_and_the_first_code_explains_it() {
     assert_eq!(failure.diagnosis.unwrap().id, "MONGO_NO_AVX");
 }
 
-/// As a deployment's application that finds its Redis not listening yet: the engine starts it again until it
-/// does.
-#[tokio::test]
-async fn deaths_are_forgiven_while_a_store_is_only_just_started() {
+/// A deployment whose service depends on a store that is asked at a port of this machine.
+fn with_store(port: u16) -> Deployment {
     let mut deployment = deployment();
     let store = Service {
         image: IMAGE.to_owned(),
@@ -146,8 +145,16 @@ async fn deaths_are_forgiven_while_a_store_is_only_just_started() {
     let needs = needs.unwrap().services["mongo"].depends_on.clone();
     services.get_mut("mongo").unwrap().depends_on = needs;
     let password = None;
-    let probe = Probe::Redis { port: 1, password };
+    let probe = Probe::Redis { port, password };
     deployment.probes.insert("store".to_owned(), probe);
+    deployment
+}
+
+/// As a deployment's application that finds its Redis not listening yet: the engine starts it again until it
+/// does.
+#[tokio::test]
+async fn deaths_are_forgiven_while_a_store_is_only_just_started() {
+    let deployment = with_store(1);
     let engine = engine(&deployment).await;
     begin(&engine, &deployment, "store").await;
     let outcome = wait(&engine, &deployment, 600, async {
@@ -158,6 +165,27 @@ async fn deaths_are_forgiven_while_a_store_is_only_just_started() {
         engine.happen("mongo", EngineEventKind::Health(Health::Healthy));
     });
     outcome.await.unwrap();
+}
+
+/// It may have begun to answer after the service had ended, which is known of no store.
+#[tokio::test]
+async fn one_more_death_is_forgiven_beside_a_store_that_was_just_started_and_answers() {
+    for (deaths, is_forgiven) in [(2, true), (3, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Running::start(servers_redis::options(folder.path(), false)).await;
+        let deployment = with_store(store.address.port());
+        let engine = engine(&deployment).await;
+        begin(&engine, &deployment, "store").await;
+        let outcome = wait(&engine, &deployment, 600, async {
+            for _ in 0..deaths {
+                die(&engine, 1);
+                tokio::task::yield_now().await;
+            }
+            engine.happen("mongo", EngineEventKind::Health(Health::Healthy));
+        });
+        let outcome = outcome.await;
+        assert_eq!(outcome.is_ok(), is_forgiven, "{deaths}: {outcome:?}");
+    }
 }
 
 #[tokio::test]

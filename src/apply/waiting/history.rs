@@ -15,6 +15,7 @@ pub(super) struct History {
     deaths: u64,
     exit_code: Option<i64>,
     was_out_of_memory: bool,
+    has_one_more: bool,
 }
 
 impl History {
@@ -54,6 +55,11 @@ impl History {
         self.exit_code = None;
     }
 
+    /// Lets one more death pass, once: false where it has.
+    pub(super) fn allow_one_more(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_one_more, true)
+    }
+
     /// Whether waiting makes no sense any more.
     pub(super) fn hopeless(&mut self, container: &Container) -> Option<FailureKind> {
         let before = *self.restarts_before.get_or_insert(container.restarts);
@@ -66,7 +72,8 @@ impl History {
         // It may happen to run at the moment of the look: a run that always ends late still loops.
         // Events can be lost and the engine's own count cannot, but it may lag behind them.
         let restarts = container.restarts.saturating_sub(before);
-        (restarts.max(self.deaths) >= DEATHS).then_some(FailureKind::Looping {
+        let limit = DEATHS + u64::from(self.has_one_more);
+        (restarts.max(self.deaths) >= limit).then_some(FailureKind::Looping {
             exit_code: self.exit_code,
             restarts: container.restarts,
         })
