@@ -92,8 +92,13 @@ impl DockerEngine {
             percent::encoded(&filters)
         );
         let doing = "list containers";
-        let listed: Vec<Listed> = self.asked(doing, &path).await?.unwrap_or_default();
-        let paths = listed.iter().map(|listed| inspect::path(&listed.id));
+        let listed: Option<Vec<Listed>> = self.asked(doing, &path).await?;
+        // An engine has a list, though an empty one: whoever has none is not the engine.
+        let listed = listed.ok_or_else(|| EngineError::Missing {
+            what: "the list of containers".to_owned(),
+        })?;
+        let ids = listed.iter().filter_map(|listed| listed.id.as_deref());
+        let paths = ids.map(inspect::path);
         let shown = self.all_asked("inspect a container", paths).await?;
         // One that is gone between the two calls is left out.
         let shown = shown.into_iter().flatten();
@@ -108,7 +113,7 @@ impl DockerEngine {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Listed {
-    id: String,
+    id: Option<String>,
 }
 
 #[cfg(test)]

@@ -79,10 +79,18 @@ async fn in_turn<T: DeserializeOwned>(
     let mut answers = Vec::new();
     let mut due = take();
     while due.is_some() {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(door.open().await?)).await?;
+        let opening = async { Ok(http1::handshake(TokioIo::new(door.open().await?)).await?) };
+        let (mut sender, connection) = within(opening).await?;
         let asking = async {
+            let mut has_answered = false;
             while let Some((at, path)) = due {
-                answers.push((at, within(ask(&mut sender, path)).await?));
+                match within(ask(&mut sender, path)).await {
+                    Ok(answer) => answers.push((at, answer)),
+                    // It went away behind an answer: the question goes over a new one.
+                    Err(error) if has_answered && is_gone(&error) => break,
+                    Err(error) => return Err(error),
+                }
+                has_answered = true;
                 due = take();
                 if sender.ready().await.is_err() {
                     // The engine wants to be asked over a new one.
@@ -111,6 +119,14 @@ async fn ask<T: DeserializeOwned>(
     }
 }
 
+/// Whether a question failed because the other end had closed the connection.
+fn is_gone(error: &Error) -> bool {
+    match error {
+        Error::HyperResponseError { err } => !(err.is_parse() || err.is_user() || err.is_timeout()),
+        _ => false,
+    }
+}
+
 async fn within<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let answer = tokio::time::timeout(PATIENCE, asking).await;
     answer.unwrap_or(Err(Error::RequestTimeoutError))
@@ -127,12 +143,15 @@ pub(super) async fn driven<T>(
     tokio::pin!(asking);
     let mut connection = Box::pin(connection);
     tokio::select! {
+        biased;
         answer = &mut asking => answer,
         ended = &mut connection => {
-            ended?;
             // Its other half waits for it as long as it is there.
             drop(connection);
-            asking.await
+            match (asking.await, ended) {
+                (Err(_), Err(why)) => Err(why.into()),
+                (answer, _) => answer,
+            }
         }
     }
 }
@@ -148,6 +167,7 @@ mod tests {
     use hyper::header::CONNECTION;
     use hyper::server;
     use hyper::service::service_fn;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     use tokio::net::UnixListener;
 
     use super::*;
@@ -208,6 +228,52 @@ mod tests {
             let most = if keeps { LINES } else { paths().len() };
             assert_eq!(opened, most, "keeps: {keeps}");
         }
+    }
+
+    /// Answers as many questions over each connection, and closes it without a word.
+    async fn silent(listener: UnixListener, answers: usize) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            for _ in 0..answers {
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await.unwrap() > 0
+                {
+                }
+                let Some(path) = head.split(' ').nth(1) else {
+                    break;
+                };
+                let body = format!("{path:?}");
+                let length = body.len();
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_goes_away_between_two_questions_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<String> = (0..20).map(|number| format!("/{number}")).collect();
+        for answers in [1, 2] {
+            let socket = folder.path().join(answers.to_string());
+            let listener = UnixListener::bind(&socket).unwrap();
+            let door = Door::Socket(socket);
+            let answered = tokio::select! {
+                answered = all::<String>(&door, &paths) => answered,
+                () = silent(listener, answers) => unreachable!("it serves for ever"),
+            };
+            let answered: Option<Vec<String>> = answered.unwrap().into_iter().collect();
+            assert_eq!(answered.as_ref(), Some(&paths));
+        }
+        let socket = folder.path().join("mute");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let door = Door::Socket(socket);
+        let answered = tokio::select! {
+            answered = all::<String>(&door, &paths) => answered,
+            () = silent(listener, 0) => unreachable!("it serves for ever"),
+        };
+        assert!(answered.is_err(), "{answered:?}");
     }
 
     #[tokio::test]
