@@ -72,8 +72,15 @@ pub(super) struct NetworkSettings {
 
 /// A mapping without what says nothing: null, `false` and empty texts, which are most of what an engine
 /// shows. A number says something even when it is 0, and a list or mapping when it is empty.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Said(pub(super) Values);
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The environment is among it, and may hold secrets.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl<'de> Deserialize<'de> for Said {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
