@@ -227,8 +227,13 @@ impl<E: Engine> Work<'_, E> {
     fn tell_stopping(&self, plan: &Plan, progress: &Progress) {
         let changing: Vec<String> = progress.changing(plan).map(Action::to_string).collect();
         if !changing.is_empty() {
+            let stops = match progress.left.is_empty() {
+                // Then the work is done all the same.
+                true => "ends with",
+                false => "stops after",
+            };
             let text = format!(
-                "stops after what has begun ({}); once more, and the engine is left alone with it",
+                "{stops} what has begun ({}); once more, and the engine is left alone with it",
                 changing.join(", ")
             );
             (self.reporter)(Event::Warning { text });
