@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Finding, Looked, View, outcome};
 use crate::compose::Project;
 use crate::labels;
+use crate::observed::Network;
 use crate::observed::network::{Differing, Visitor, Whose};
 
 pub(super) fn variables(view: &View<'_>) -> Looked {
@@ -213,7 +214,11 @@ pub(super) fn foreign_networks(view: &View<'_>) -> Looked {
     let networks = networks.filter(|(_, network)| !network.external);
     let networks = networks.flat_map(|(key, network)| {
         let found = observed.networks.get(&network.name).into_iter().flatten();
-        found.map(move |found| (key, &found.name, &found.labels))
+        // Of several with one name, one is used.
+        let others = observed.surplus_networks(&network.name);
+        let is_used = move |found: &&Network| !others.iter().any(|other| other.id == found.id);
+        let used = found.filter(is_used);
+        used.map(move |found| (key, &found.name, &found.labels))
     });
     let findings = networks.filter_map(|found| foreign("network", project, found));
     outcome(
