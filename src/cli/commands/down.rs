@@ -24,9 +24,9 @@ pub struct Args {
 pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let engine = instance::engine_meanwhile(session, &root, Asks::Nothing);
+    let _lock = instance::lock_unless_dry(session, &root, "down").await?;
+    unfinished_gate(session, &root, "down")?;
     let mut instance = instance::load_at(session, &root)?;
-    let _lock = instance::lock_unless_dry(session, &instance.root, "down").await?;
-    unfinished_gate(session, &instance.root, "down")?;
     let engine = engine.await?;
     let project = &instance.deployment.project;
     let mut observed = observe::what_goes_down(&engine, &root, project).await?;
