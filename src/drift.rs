@@ -301,13 +301,18 @@ fn images(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
             gone.insert(image);
         }
     }
+    let (deployment, observed) = (comparison.deployment, comparison.observed);
+    let refused = plan::pull::refused(deployment, observed, &plan::UpRequest::default());
     found.extend(gone.into_iter().map(|image| Drift {
         kind: Kind::Missing,
         resource: format!("image {image}"),
         expected: "an image of that name".to_owned(),
         found: "no image".to_owned(),
         since: None,
-        fix: "toolkit up".to_owned(),
+        fix: match refused.iter().any(|(_, refused)| refused == image) {
+            true => "docker load".to_owned(),
+            false => "toolkit up".to_owned(),
+        },
     }));
 }
 
