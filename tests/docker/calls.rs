@@ -5,8 +5,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use toolkit::bundled;
+use toolkit::engine::Engine;
 
 use super::instance::Instance;
 use super::raw;
@@ -113,4 +115,32 @@ fn the_engine_is_asked_in_step_with_the_number_of_services() {
         assert!(second <= 2 * first + 2, "{what}: {counts:?}");
     }
     assert!(idle[2] < made[2], "{idle:?} {made:?}");
+}
+
+/// A run asks for the containers while it reads its configuration. What it or somebody else changes before it
+/// looks is seen all the same.
+#[test]
+fn a_change_makes_worthless_what_was_asked_ahead() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up"]).succeeded();
+    let (engine, project) = (&instance.engine, instance.project.as_str());
+    let redis = instance.containers();
+    let redis = redis.into_iter().find(|found| found.service == "redis");
+    let redis = redis.unwrap();
+    let state = async || {
+        let all = engine.containers_and_stand_ins(project).await.unwrap();
+        let found = all.into_iter().find(|found| found.id == redis.id);
+        found.unwrap().state.is_running()
+    };
+    instance.runtime.block_on(async {
+        engine.ask_ahead(project);
+        engine.stop(&redis.name, Duration::ZERO).await.unwrap();
+        assert!(!state().await);
+        engine.ask_ahead(project);
+        raw::order("POST", &format!("/containers/{}/start", redis.id), "");
+        engine.look_again();
+        assert!(state().await);
+    });
 }
