@@ -216,7 +216,7 @@ fn to_store(applied: &Applied) -> file::Stored {
         operation: applied.operation.clone(),
         toolkit: env!("CARGO_PKG_VERSION").to_owned(),
         name: applied.project.name.clone(),
-        project: canonical::value(&applied.project),
+        project: canonical::readable(&applied.project),
         texts: applied.texts.clone(),
         files: applied.files.clone(),
     }
@@ -291,7 +291,7 @@ mod tests {
         let mounted = folder.path().join("nginx.conf");
         std::fs::write(&mounted, "a").unwrap();
         let text = format!(
-            "services:\n  a:\n    image: x:1\n    command: [sh, -c, 'echo $$HOME ${{X}}']\n    environment:\n      EMPTY: ''\n      ODD: \"a\\tb: #'\\u007f\\\"\"\n      UNSET:\n      NUMBER: '0644'\n    ports: ['127.0.0.1:80:80']\n    volumes: ['{}:/etc/nginx.conf:ro', '/tmp:/data']\n    networks: {{n: {{aliases: [b]}}}}\n    deploy: {{resources: {{limits: {{memory: 50M}}}}}}\n    healthcheck: {{test: [CMD, 'true'], interval: 90s}}\n    profiles: [p]\nnetworks:\n  n: {{}}\n",
+            "services:\n  a:\n    image: x:1\n    command: [sh, -c, 'echo $$HOME ${{X}}']\n    environment:\n      EMPTY: ''\n      ODD: \"a\\tb: #'\\u007f\\\"\"\n      UNSET:\n      NUMBER: '0644'\n    ports: ['127.0.0.1:80:80']\n    volumes: ['{}:/etc/nginx.conf:ro', '/tmp:/data']\n    networks: {{n: {{aliases: [b]}}}}\n    blkio_config: {{device_read_bps: [{{path: /dev/sda, rate: 1mb}}], weight_device: [{{path: /dev/sda, weight: 9}}]}}\n    deploy: {{resources: {{limits: {{memory: 50M}}}}}}\n    healthcheck: {{test: [CMD, 'true'], interval: 90s}}\n    profiles: [p]\nnetworks:\n  n: {{}}\n",
             mounted.display()
         );
         let project = {

@@ -42,7 +42,8 @@ pub fn readable_json(project: &Project) -> String {
 
 /// The project with keys of block devices in lower case, as Docker Compose prints them in YAML. In JSON it
 /// gives them a capital, and does not read that again.
-fn readable(project: &Project) -> Value {
+#[must_use]
+pub fn readable(project: &Project) -> Value {
     let mut tree = value(project);
     let services = tree.get_mut("services").and_then(Value::as_object_mut);
     for service in services.into_iter().flat_map(Map::values_mut) {
