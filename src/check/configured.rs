@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{Finding, Looked, View, outcome};
 use crate::compose::Project;
 use crate::labels;
@@ -294,6 +296,17 @@ pub(super) fn keys(view: &View<'_>) -> Looked {
     outcome(findings.collect(), "every key can be carried out", "")
 }
 
+/// The variable that a secret or config takes its content from, by its path in the project.
+fn variable_of<'a>(project: &'a Project, path: &str) -> &'a str {
+    let (section, name) = path.split_once('.').unwrap_or_default();
+    let entries = match section {
+        "secrets" => &project.secrets,
+        _ => &project.configs,
+    };
+    let variable = entries.get(name).and_then(|entry| entry.get("environment"));
+    variable.and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Secrets, configs and profiles whose content is not there.
 pub(super) fn contents(view: &View<'_>) -> Looked {
     let missing = view.deployment.contents.iter();
@@ -301,21 +314,29 @@ pub(super) fn contents(view: &View<'_>) -> Looked {
     let findings = missing.map(|(path, _)| {
         let (because, fix) = if path.starts_with("seccomp=") {
             (
-                "the definitions name it as a seccomp profile",
-                "put the file there, as JSON; a relative path starts at `lib/`",
+                "the definitions name it as a seccomp profile".to_owned(),
+                "put the file there, as JSON; a relative path starts at `lib/`".to_owned(),
             )
         } else {
+            let project = &view.deployment.project;
+            let key = format!("{path}.environment");
+            let place = project.places.get(&key);
+            let place = place.or_else(|| project.places.get(path));
+            let said = place.map_or_else(|| format!("`{key}`"), |place| view.key_at(&key, place));
+            let variable = variable_of(project, path);
             (
-                "the definitions take it from an environment variable that is not set",
-                "set the variable, or give it a `file`",
+                format!(
+                    "{said} takes it from the environment variable `{variable}`, which is not set"
+                ),
+                format!("set `{variable}`, for example in `lib/.env`, or give `{path}` a `file`"),
             )
         };
         Finding {
             text: format!("the content of `{path}` is not there"),
-            because: because.to_owned(),
+            because,
             measured: format!("no content for `{path}`"),
             needed: "a content for each".to_owned(),
-            fix: fix.to_owned(),
+            fix,
             ..Finding::default()
         }
     });

@@ -360,7 +360,12 @@ fn parts_of_the_definitions_that_are_not_there() {
         });
         let contents = &mut made.deployment.contents;
         contents.insert("secrets.token".to_owned(), None);
+        let token = serde_json::json!({ "environment": "TOKEN_OF_MAIL" });
+        let secrets = &mut made.deployment.project.secrets;
+        secrets.insert("token".to_owned(), token.as_object().cloned().unwrap());
     });
+    let finding = made.fails("CONTENT_MISSING");
+    assert!(finding.because.contains("`TOKEN_OF_MAIL`"), "{finding:?}");
     let finding = made.fails("VOLUME_MISSING");
     assert_eq!(finding.command.unwrap(), "docker volume create tex");
     let finding = made.fails("KEY_NOT_SUPPORTED");
