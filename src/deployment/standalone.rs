@@ -11,7 +11,7 @@ use crate::compose::{Healthcheck, Project};
 /// The project with the work of the toolkit written into it.
 #[must_use]
 pub fn project(deployment: &Deployment) -> Project {
-    let mut project = deployment.project.clone();
+    let mut project = whole(&deployment.project);
     let Some(set) = &deployment.replica_set else {
         return project;
     };
@@ -35,9 +35,20 @@ pub fn project(deployment: &Deployment) -> Project {
 pub fn project_beside(deployment: &Deployment, made: Option<&str>) -> Project {
     let of_up = deployment.replica_set.as_ref().and_then(|set| {
         let mongo = deployment.project.services.get(&set.service)?;
-        (made? == service_hash(mongo)).then(|| deployment.project.clone())
+        (made? == service_hash(mongo)).then(|| whole(&deployment.project))
     });
     of_up.unwrap_or_else(|| project(deployment))
+}
+
+/// The project without needs of services that are not part of it, which all can do without: Docker Compose
+/// takes a definition that names one of an inactive profile only beside that one.
+fn whole(project: &Project) -> Project {
+    let mut whole = project.clone();
+    for service in whole.services.values_mut() {
+        let is_there = |needed: &String| project.services.contains_key(needed);
+        service.depends_on.retain(|needed, _| is_there(needed));
+    }
+    whole
 }
 
 fn bundled_test(set: &ReplicaSet) -> Vec<String> {
@@ -70,6 +81,19 @@ fn real_test(set: &ReplicaSet, shell: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::deployment::testing::deployment;
+
+    #[test]
+    fn needs_of_what_is_not_there_are_left_out() {
+        let mut made = deployment("", "", "6.2.2");
+        let text = "services: {a: {image: i, depends_on: {b: {condition: service_started, required: false}, c: {condition: service_started}}}, b: {image: i}, c: {image: i}}";
+        made.project = crate::compose::load::project(text, "p").unwrap();
+        made.project.services.remove("b");
+        let kept = |project: Project| -> Vec<String> {
+            let service = project.services["a"].clone();
+            service.depends_on.into_keys().collect()
+        };
+        assert_eq!(kept(project(&made)), ["c"]);
+    }
 
     #[test]
     fn a_mongo_that_was_made_keeps_its_definition() {
