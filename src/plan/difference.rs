@@ -60,7 +60,7 @@ impl fmt::Display for Difference {
 /// What the engine does with a field that a definition leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Default {
-    /// It takes one of these values, or one of its own configuration.
+    /// It takes the first of these values, or another of them, or one of its own configuration.
     Fills(&'static [&'static str]),
     /// It limits nothing, and forgets a limit that the kernel does not know.
     Unlimited,
@@ -326,10 +326,13 @@ impl Comparison<'_> {
         match (row.map(|(_, default)| default), from, to) {
             (Some(Default::Fills(values)), Some(from), None) => {
                 let text = from.as_str().map_or_else(|| from.to_string(), Into::into);
-                values.contains(&text.as_str())
+                let is_known = || self.fillings().iter().any(|(field, _)| *field == key);
+                values.first() == Some(&text.as_str())
                     || follows(key, shown)
                     || self.is_same_hash()
                     || self.fills(key, from)
+                    // What only some engines fill in, unless others tell what this one does.
+                    || (values.contains(&text.as_str()) && !is_known())
             }
             // Options of the engine's own configuration stand beside those of the definition.
             (Some(Default::Fills(_)), Some(from), Some(to)) if key == "logging" => {
