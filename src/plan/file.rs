@@ -173,7 +173,12 @@ fn world(deployment: &Deployment, observed: &Observed) -> BTreeMap<String, Strin
         all.insert(format!("the content of `{name}`"), seen);
     }
     for container in &observed.containers {
-        let seen = format!("{} {}", short_id(&container.id), state(container));
+        let mut seen = format!("{} {}", short_id(&container.id), state(container));
+        let networks = container.network_ids.iter().map(|id| short_id(id));
+        let networks: Vec<String> = networks.collect();
+        if !networks.is_empty() {
+            seen.push_str(&format!(" in {}", networks.join(", ")));
+        }
         all.insert(format!("container `{}`", container.name), seen);
     }
     for network in observed.networks.values().flatten() {

@@ -460,6 +460,16 @@ async fn a_plan_file_tells_what_has_moved() {
         moved.contains(&"container `redis` is new".to_owned()),
         "{moved:?}"
     );
+    let mut joined = observe(&engine, &deployment).await;
+    let (before, plan) = (joined.clone(), Plan::default());
+    let made = |seen: &Observed| PlanFile::new(&plan, &request, &deployment, seen);
+    joined.containers[0].network_ids.insert("f".repeat(64));
+    let moved = made(&before).moved(&made(&joined));
+    let name = &joined.containers[0].name;
+    assert!(
+        moved[0].starts_with(&format!("container `{name}` was ")) && moved[0].contains("ffffff"),
+        "{moved:?}"
+    );
     let (saved, _) = file(&deployment).await;
     engine.replace_image("redis:7.4");
     let moved = saved.moved(&file(&deployment).await.0);
