@@ -406,7 +406,8 @@ impl Project {
         number(rest.get("scale")).or_else(replicas).unwrap_or(1)
     }
 
-    /// Services whose network, processes, memory or mounts a service shares.
+    /// Services whose network, processes, memory or mounts a service shares, and those that it is linked to
+    /// on the engine's own bridge: all that the engine binds to one container.
     #[must_use]
     pub fn sharing(&self, service: &str) -> Vec<&str> {
         let Some(service) = self.services.get(service) else {
@@ -422,7 +423,13 @@ impl Project {
             let is_service = !text.starts_with("container:");
             is_service.then(|| text.split_once(':').map_or(text, |(name, _)| name))
         });
-        spaces.chain(mounts).collect()
+        let mode = service.rest.get("network_mode").and_then(Value::as_str);
+        let links = service
+            .links
+            .iter()
+            .filter(|_| matches!(mode, Some("bridge" | "default")));
+        let links = links.map(|link| link.split_once(':').map_or(link.as_str(), |(name, _)| name));
+        spaces.chain(mounts).chain(links).collect()
     }
 
     /// The services with all that they need, directly or not.

@@ -71,9 +71,8 @@ pub struct ContainerRequest<'a> {
     pub pid: Option<String>,
     /// Containers whose mounts it shares.
     pub volumes_from: Vec<String>,
-    /// Containers of somebody else that it knows by another name on the engine's own bridge, as
-    /// `CONTAINER:ALIAS`.
-    pub external_links: Vec<String>,
+    /// Containers that it knows by another name on the engine's own bridge, as `CONTAINER:ALIAS`.
+    pub bridge_links: Vec<String>,
     /// Variables that it gets where its definition does not set them.
     pub proxies: BTreeMap<String, Secret>,
     /// Files that are put into it before it starts.
@@ -112,7 +111,7 @@ impl<'a> ContainerRequest<'a> {
             ipc: None,
             pid: None,
             volumes_from: Vec::new(),
-            external_links: Vec::new(),
+            bridge_links: Vec::new(),
             proxies: BTreeMap::new(),
             put: Vec::new(),
             security_opt: None,
@@ -400,7 +399,7 @@ pub trait Engine: Sync {
         request: &ContainerRequest<'_>,
     ) -> impl Future<Output = Result<String, EngineError>> + Send;
 
-    /// Starts a container; one that runs already is no error.
+    /// Starts a container; one that runs already is no error, and one that is paused goes on.
     fn start(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Stops a container, killing it after `grace`; a stopped or missing one is no error.

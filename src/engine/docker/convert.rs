@@ -266,7 +266,7 @@ fn host_config(request: &ContainerRequest<'_>) -> HostConfig {
     let service = request.service;
     let network = request.networks.first().map(|place| place.id.clone());
     // On networks of the project the endpoints have the links.
-    let links = Some(&request.external_links).filter(|links| !links.is_empty());
+    let links = Some(&request.bridge_links).filter(|links| !links.is_empty());
     let links = links.filter(|_| network.is_none()).cloned();
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {

@@ -119,6 +119,7 @@ pub(super) fn of_inspected(inspected: &Inspected) -> Made {
         let mode = if mode == "default" { "bridge" } else { mode };
         networks.shift_remove(mode);
         made.insert("network_mode".to_owned(), json!(mode));
+        insert(&mut made, "links", bridge_links(host));
     }
     insert_networks(&networks, &own, &mut made);
     // A host name that the engine made up.
@@ -140,6 +141,7 @@ pub(super) fn of_request(request: &ContainerRequest<'_>) -> Made {
         let mode = request.network_mode.as_deref().unwrap_or("bridge");
         let mode = if mode == "default" { "bridge" } else { mode };
         made.insert("network_mode".to_owned(), json!(mode));
+        insert(&mut made, "links", bridge_links(&host));
     }
     let networks = request.networks.iter();
     let networks = networks.map(|place| {
@@ -334,6 +336,22 @@ fn of_host(host: &Values, made: &mut Values) {
         })
         .collect();
     insert(made, "volumes_from", pruned(&json!(shared)));
+}
+
+/// Links on the engine's own bridge, as `CONTAINER:ALIAS`; the engine shows them as `/CONTAINER:/OWN/ALIAS`.
+fn bridge_links(host: &Values) -> Option<Value> {
+    let links = host.get("Links").and_then(Value::as_array);
+    let links = links.into_iter().flatten().filter_map(Value::as_str);
+    let mut links: Vec<String> = links
+        .map(|link| {
+            let (container, alias) = link.split_once(':').unwrap_or((link, link));
+            let alias = alias.rsplit_once('/').map_or(alias, |(_, alias)| alias);
+            format!("{}:{alias}", container.trim_start_matches('/'))
+        })
+        .collect();
+    links.sort();
+    links.dedup();
+    pruned(&json!(links))
 }
 
 fn in_order(value: Value) -> Value {

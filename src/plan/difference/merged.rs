@@ -256,6 +256,7 @@ fn networks(wanted: &mut Values, shown: &mut Values, observed: &Observed, deploy
         }
     }
     for made in [wanted, shown] {
+        plain_links(made, deployment);
         let places = made.get_mut("networks").and_then(Value::as_object_mut);
         for (_, place) in places.into_iter().flatten() {
             if let Value::Object(place) = place {
