@@ -106,6 +106,7 @@ pub fn find(comparison: &Comparison<'_>) -> Vec<Drift> {
     }
     images(comparison, &mut found);
     orphans(comparison, &mut found);
+    volumes(comparison, &mut found);
     networks::missing(comparison, &mut found);
     networks::differing(comparison, &mut found);
     paths(comparison, &mut found);
@@ -228,6 +229,10 @@ fn service(
         )),
         _ => {}
     }
+    if let Some(because) = observed.outlived_network(project, container) {
+        let expected = "in the network that it shares".to_owned();
+        found.push(drift(Kind::Network, expected, because, None, "toolkit up"));
+    }
     let wanted = project.numbered_name(name, container.number());
     if container.name != wanted {
         let fix = format!("docker rename {} {wanted}", container.name);
@@ -286,6 +291,20 @@ fn moved_image(
     let made_from = container.made_from();
     let is_moved = container.image == definition.image && present.id != made_from;
     is_moved.then(|| (short_id(&present.id), short_id(made_from)))
+}
+
+/// Volumes that are not as they are defined, which no `up` changes.
+fn volumes(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
+    let project = &comparison.deployment.project;
+    let differing = comparison.observed.differing_volumes(project).into_iter();
+    found.extend(differing.map(|(name, respects)| Drift {
+        kind: Kind::NotApplied,
+        resource: format!("volume {name}"),
+        expected: "as it is defined".to_owned(),
+        found: respects.join(", "),
+        since: None,
+        fix: format!("docker volume rm {name}, once its data is copied"),
+    }));
 }
 
 /// Images under whose names containers run and that no image has any more. Where a container is to be

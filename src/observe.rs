@@ -462,18 +462,20 @@ async fn listed(
     let (stand_ins, containers) = containers.into_iter().partition(Container::is_stand_in);
     let containers = without_shared(containers);
     let other_instance = other_instance(root, &containers);
-    let lost = containers.iter().filter_map(|container| {
-        let because = container.lost_network(project)?;
-        Some((container.service.clone(), because))
-    });
-    Ok(Observed {
-        lost_networks: lost.collect(),
+    let mut observed = Observed {
         containers,
         stand_ins,
         networks: networks.into_iter().collect(),
         other_instance,
         ..Observed::default()
-    })
+    };
+    let lost = observed.containers.iter().filter_map(|container| {
+        let lost = container.lost_network(project);
+        let because = lost.or_else(|| observed.outlived_network(project, container))?;
+        Some((container.service.clone(), because))
+    });
+    observed.lost_networks = lost.collect();
+    Ok(observed)
 }
 
 /// Takes off the anonymous volumes that a container only has because it shares the mounts of another

@@ -80,7 +80,7 @@ pub fn not_running(container: &Container) -> CommandError {
     .state("nothing was changed");
     match container.state {
         ContainerState::Paused => error
-            .because("it is paused; `toolkit up` makes it anew")
+            .because("it is paused; `toolkit up` lets it go on")
             .command(format!("toolkit up {service}")),
         ContainerState::Restarting { exit_code } => error
             .because(format!(

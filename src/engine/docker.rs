@@ -453,7 +453,15 @@ impl Engine for DockerEngine {
             .client
             .start_container(name, None::<StartContainerOptions>)
             .await;
-        started.map_err(|error| failure::of_start(&self.endpoint, name, error))
+        match started.map_err(|error| failure::of_start(&self.endpoint, name, error)) {
+            // The engine's own words: "cannot start a paused container, try unpause instead".
+            Err(EngineError::Refused { message, .. }) if message.contains("paused container") => {
+                let goes_on = self.client.unpause_container(name).await;
+                let doing = format!("let container `{name}` go on");
+                goes_on.map_err(|error| self.failure(&doing, error))
+            }
+            other => other,
+        }
     }
 
     async fn stop(&self, name: &str, grace: Duration) -> Result<(), EngineError> {

@@ -178,6 +178,21 @@ impl Container {
 }
 
 impl Observed {
+    /// Why a container has no network although it runs: it holds that of another service, which was started
+    /// again since and has a new one. Starting it again repairs it.
+    #[must_use]
+    pub fn outlived_network(&self, project: &Project, container: &Container) -> Option<String> {
+        let definition = project.services.get(&container.service)?;
+        let mode = definition.rest.get("network_mode")?.as_str()?;
+        let host = mode.strip_prefix("service:")?;
+        let holder = self.container(host)?;
+        let both_run = [container, holder].map(|found| found.state) == [ContainerState::Running; 2];
+        let started = |found: &Container| OffsetDateTime::parse(&found.started_at, &Rfc3339).ok();
+        let is_newer = started(holder)? > started(container)?;
+        (both_run && is_newer)
+            .then(|| format!("`{host}`, whose network it shares, was started again since"))
+    }
+
     /// Why a service does not do its work now, `None` when it does.
     #[must_use]
     pub fn shortcoming(&self, service: &str) -> Option<String> {

@@ -82,7 +82,10 @@ pub(super) fn all<'a>(
             continue;
         }
         for mut piece in of_service(deployment, observed, request, service, replaced) {
-            let is_untouched = matches!(piece.change, Change::Nothing | Change::Start { .. });
+            let is_untouched = matches!(
+                piece.change,
+                Change::Nothing | Change::Start { .. } | Change::Restart { .. }
+            );
             let runs = piece.found.is_some_and(|found| found.state.is_running());
             if let (Some(host), true) = (host, is_untouched) {
                 let cause = format!("it shares with `{host}`, whose container is new");
@@ -199,12 +202,17 @@ fn of_container(
         };
     }
     match container.state {
+        ContainerState::Running
+            if let Some(cause) = observed.outlived_network(&deployment.project, container) =>
+        {
+            Change::Restart { cause }
+        }
         // The engine itself starts a restarting one again; waiting for readiness shows what comes of it.
         ContainerState::Running | ContainerState::Restarting { .. } => Change::Nothing,
         ContainerState::Created => Change::Start {
             cause: "it was never started".to_owned(),
         },
-        ContainerState::Paused => Change::Recreate {
+        ContainerState::Paused => Change::Start {
             cause: "it is paused".to_owned(),
         },
         ContainerState::Exited { exit_code: 0 } if deployment.project.is_one_shot(service) => {

@@ -191,7 +191,34 @@ impl<'a> Starts<'a> {
 #[must_use]
 pub fn start(deployment: &Deployment, observed: &Observed, services: &[&str]) -> Plan {
     let mut draft = Draft::default();
-    start_all(&mut draft, deployment, observed, services, &BTreeMap::new());
+    let project = &deployment.project;
+    let begins = |service: &str| {
+        let found = observed.containers_of(service);
+        services.contains(&service) && found.iter().any(|found| !found.state.may_run())
+    };
+    // What runs in the network of one that begins again would be left in none.
+    let shares = |container: &&Container| {
+        let mut hosts = project.sharing(&container.service).into_iter();
+        container.state.may_run() && hosts.any(begins)
+    };
+    let sharing: Vec<&Container> = observed.containers.iter().filter(shares).collect();
+    let ends = sharing.iter().map(|container| End {
+        container,
+        how: How::Stop,
+        cause: "it shares with one that starts",
+    });
+    let ends = halt::all(&mut draft, project, &ends.collect::<Vec<_>>(), &[]);
+    let mut stopped = observed.clone();
+    for container in &mut stopped.containers {
+        if ends.contains_key(&container.name) {
+            container.state = ContainerState::Exited { exit_code: 0 };
+            container.health = None;
+            stopped.readiness.remove(&container.service);
+        }
+    }
+    let sharing = sharing.iter().map(|container| &*container.service);
+    let services: Vec<&str> = services.iter().copied().chain(sharing).collect();
+    start_all(&mut draft, deployment, &stopped, &services, &ends);
     draft.finish()
 }
 
@@ -208,7 +235,8 @@ fn start_all(
             continue;
         }
         for container in observed.containers_of(service) {
-            if !container.state.is_running() {
+            let is_paused = container.state == ContainerState::Paused;
+            if is_paused || !container.state.is_running() {
                 let needs = ends.get(&container.name).copied().into_iter().collect();
                 starts.push(draft, service, &container.name, "asked for", needs);
             }

@@ -102,7 +102,10 @@ fn not_working(deployment: &Deployment, observed: &Observed) -> String {
             observed.lost_network(&service),
             observed.container(&service),
         ) {
-            (Some(_), _) => "; `toolkit up` makes it anew",
+            (Some(_), _) => "; `toolkit up` mends it",
+            (None, Some(container)) if container.state == ContainerState::Paused => {
+                "; `toolkit up` lets it go on"
+            }
             (None, Some(container)) if container.state.is_running() => "",
             _ => "; `toolkit up` starts it",
         };
@@ -135,6 +138,8 @@ struct Place<'a> {
     lack: Option<String>,
     /// Whether something has shown that it does its work: its probe or its health check.
     is_shown_ready: bool,
+    /// Whether it is a task that has come to its end.
+    is_done: bool,
 }
 
 impl Place<'_> {
@@ -156,13 +161,18 @@ fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>>
             // The probe asks the first one.
             let readiness = observed.readiness.get(service).filter(|_| position == 0);
             let lost = container.lost_network(project);
-            let lack = lack::of(container, lost.as_deref(), readiness);
-            let is_asked = container.health == Some(Health::Healthy) || readiness.is_some();
+            let lost = lost.or_else(|| observed.outlived_network(project, container));
+            let is_done = container.state == (ContainerState::Exited { exit_code: 0 })
+                && project.is_one_shot(service);
+            let lack = lack::of(container, lost.as_deref(), readiness).filter(|_| !is_done);
+            let is_asked =
+                is_done || container.health == Some(Health::Healthy) || readiness.is_some();
             places.push(Place {
                 service,
                 name: container.name.clone(),
                 container: Some(container),
                 is_shown_ready: is_asked && lack.is_none(),
+                is_done,
                 lack: lack.map(|lack| lack.because),
             });
         }
@@ -178,6 +188,7 @@ fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>>
                 container: None,
                 lack: (project.scale(service) > 0).then(|| "it does not exist".to_owned()),
                 is_shown_ready: false,
+                is_done: false,
             });
         }
     }
@@ -234,13 +245,15 @@ fn state(state: ContainerState) -> String {
 }
 
 fn ready(container: &Container, place: &Place<'_>) -> String {
+    if place.is_shown_ready {
+        return "yes".to_owned();
+    }
     if !container.state.is_running() {
         // The column of the state says why.
         return "no".to_owned();
     }
     match &place.lack {
         Some(because) => format!("no: {because}"),
-        None if place.is_shown_ready => "yes".to_owned(),
         None => "unknown: it has no probe".to_owned(),
     }
 }
@@ -329,8 +342,9 @@ fn service_value(
         // The name under which the first one is known, also where only others are left.
         let name = deployment.project.container_name(service);
         value.insert("container".to_owned(), name.into());
-        let is_to_be_none = own.iter().all(|place| place.is_to_be_none());
-        let reason = observed.shortcoming(service).filter(|_| !is_to_be_none);
+        let mut places = own.iter();
+        let is_well = places.all(|place| place.is_done || place.is_to_be_none());
+        let reason = observed.shortcoming(service).filter(|_| !is_well);
         value.insert("reason".to_owned(), reason.into());
         let all = own.iter().map(|place| place_value(place));
         value.insert("containers".to_owned(), all.collect());
@@ -349,7 +363,11 @@ fn place_value(place: &Place<'_>) -> Value {
         },
         "exit_code": container.and_then(|found| exit_code(found.state)),
         "health": container.and_then(|found| health(found.health)),
-        "ready": place.is_shown_ready,
+        // Nobody can tell of one that runs and has neither a probe nor a health check.
+        "ready": match container {
+            Some(_) if place.lack.is_none() && !place.is_shown_ready => None,
+            _ => Some(place.is_shown_ready),
+        },
         "reason": place.lack,
         "restarts": container.map(|found| found.restarts),
         "started_at": container.map(|found| &found.started_at),

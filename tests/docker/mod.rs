@@ -29,6 +29,7 @@ mod pulls;
 mod raw;
 mod ready;
 mod restart;
+mod sharing;
 mod status;
 mod takeover;
 mod terminal;

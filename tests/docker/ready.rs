@@ -292,7 +292,7 @@ fn a_container_that_lost_its_network_is_named() {
     let ran = instance.run(&["status"]).succeeded();
     assert!(
         ran.stdout.contains(
-            "service `sharelatex` does not do its work: it runs without its network; `toolkit up` makes it anew"
+            "service `sharelatex` does not do its work: it runs without its network; `toolkit up` mends it"
         ),
         "{}",
         ran.stdout
