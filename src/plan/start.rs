@@ -208,18 +208,24 @@ pub fn start(deployment: &Deployment, observed: &Observed, services: &[&str]) ->
         cause: "it shares with one that starts",
     });
     let ends = halt::all(&mut draft, project, &ends.collect::<Vec<_>>(), &[]);
+    let stopped = with_stopped(observed, |container| ends.contains_key(&container.name));
+    let sharing = sharing.iter().map(|container| &*container.service);
+    let services: Vec<&str> = services.iter().copied().chain(sharing).collect();
+    start_all(&mut draft, deployment, &stopped, &services, &ends);
+    draft.finish()
+}
+
+/// What is there once these containers have been stopped.
+fn with_stopped(observed: &Observed, is_stopped: impl Fn(&Container) -> bool) -> Observed {
     let mut stopped = observed.clone();
     for container in &mut stopped.containers {
-        if ends.contains_key(&container.name) {
+        if is_stopped(container) {
             container.state = ContainerState::Exited { exit_code: 0 };
             container.health = None;
             stopped.readiness.remove(&container.service);
         }
     }
-    let sharing = sharing.iter().map(|container| &*container.service);
-    let services: Vec<&str> = services.iter().copied().chain(sharing).collect();
-    start_all(&mut draft, deployment, &stopped, &services, &ends);
-    draft.finish()
+    stopped
 }
 
 fn start_all(
@@ -235,8 +241,7 @@ fn start_all(
             continue;
         }
         for container in observed.containers_of(service) {
-            let is_paused = container.state == ContainerState::Paused;
-            if is_paused || !container.state.is_running() {
+            if container.state != ContainerState::Running {
                 let needs = ends.get(&container.name).copied().into_iter().collect();
                 starts.push(draft, service, &container.name, "asked for", needs);
             }
@@ -270,14 +275,7 @@ pub fn restart(
     // What shares with them and did not run stays as it is.
     let ran: Vec<&str> = running.map(|container| &*container.service).collect();
     let ends = halt::all(&mut draft, project, &ends, &[]);
-    let mut stopped = observed.clone();
-    for container in &mut stopped.containers {
-        if is_wanted(container) {
-            container.state = ContainerState::Exited { exit_code: 0 };
-            container.health = None;
-            stopped.readiness.remove(&container.service);
-        }
-    }
+    let stopped = with_stopped(observed, is_wanted);
     let needed: Vec<&str> = needed.iter().copied().chain(ran).collect();
     start_all(&mut draft, deployment, &stopped, &needed, &ends);
     draft.finish()
