@@ -244,9 +244,7 @@ fn service(
             &fix,
         ));
     }
-    let is_done =
-        container.state == ContainerState::Exited { exit_code: 0 } && project.is_one_shot(name);
-    if !is_done && container.state != ContainerState::Running {
+    if !container.is_done(project) && container.state != ContainerState::Running {
         found.push(drift(
             Kind::Stopped,
             "running".to_owned(),
@@ -315,8 +313,8 @@ fn images(comparison: &Comparison<'_>, found: &mut Vec<Drift>) {
     for (name, definition) in services {
         let image = definition.image.as_str();
         let mut containers = comparison.observed.containers_of(name).into_iter();
-        let is_absent = matches!(comparison.observed.images.get(image), Some(None));
-        if is_absent && containers.any(|container| container.image == image) {
+        let is_missing = plan::pull::is_missing(comparison.observed, image);
+        if is_missing && containers.any(|container| container.image == image) {
             gone.insert(image);
         }
     }

@@ -470,8 +470,7 @@ async fn listed(
         ..Observed::default()
     };
     let lost = observed.containers.iter().filter_map(|container| {
-        let lost = container.lost_network(project);
-        let because = lost.or_else(|| observed.outlived_network(project, container))?;
+        let because = observed.without_network(project, container)?;
         Some((container.service.clone(), because))
     });
     observed.lost_networks = lost.collect();

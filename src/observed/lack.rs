@@ -140,6 +140,12 @@ pub fn unsettled(container: &Container, now: OffsetDateTime, seen: Duration) -> 
 }
 
 impl Container {
+    /// Whether it is that of a task which has ended well.
+    #[must_use]
+    pub fn is_done(&self, project: &Project) -> bool {
+        self.state == ContainerState::Exited { exit_code: 0 } && project.is_one_shot(&self.service)
+    }
+
     /// Why nobody can reach it although it runs: after a restart of the engine or of the host, a
     /// container can come back without its network or without its published ports. Making it anew
     /// repairs it, starting it again does not.
@@ -193,6 +199,13 @@ impl Observed {
             .then(|| format!("`{host}`, whose network it shares, was started again since"))
     }
 
+    /// Why a container has no network although it runs, of its own or of another one.
+    #[must_use]
+    pub fn without_network(&self, project: &Project, container: &Container) -> Option<String> {
+        let lost = container.lost_network(project);
+        lost.or_else(|| self.outlived_network(project, container))
+    }
+
     /// Why a service does not do its work now, `None` when it does.
     #[must_use]
     pub fn shortcoming(&self, service: &str) -> Option<String> {
@@ -218,8 +231,8 @@ impl Observed {
     #[must_use]
     pub fn shortcomings(&self, project: &Project) -> Vec<(String, String)> {
         let is_done = |service: &str| {
-            let state = self.container(service).map(|found| found.state);
-            state == Some(ContainerState::Exited { exit_code: 0 }) && project.is_one_shot(service)
+            let found = self.container(service);
+            found.is_some_and(|found| found.is_done(project))
         };
         let services = project.start_order().into_iter();
         services

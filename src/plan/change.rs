@@ -215,9 +215,7 @@ fn of_container(
         ContainerState::Paused => Change::Start {
             cause: "it is paused".to_owned(),
         },
-        ContainerState::Exited { exit_code: 0 } if deployment.project.is_one_shot(service) => {
-            Change::Nothing
-        }
+        ContainerState::Exited { .. } if container.is_done(&deployment.project) => Change::Nothing,
         ContainerState::Exited { exit_code } => Change::Start {
             cause: format!("it is stopped (exit code {exit_code})"),
         },

@@ -75,7 +75,8 @@ fn is_bundled(deployment: &Deployment, image: &str) -> bool {
     bundled.any(|reference| reference == image)
 }
 
-fn is_missing(observed: &Observed, reference: &str) -> bool {
+/// Whether no image has this name.
+pub(crate) fn is_missing(observed: &Observed, reference: &str) -> bool {
     matches!(observed.images.get(reference), Some(None))
 }
 

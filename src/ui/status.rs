@@ -160,10 +160,8 @@ fn all<'a>(deployment: &'a Deployment, observed: &'a Observed) -> Vec<Place<'a>>
         for (position, container) in found.iter().enumerate() {
             // The probe asks the first one.
             let readiness = observed.readiness.get(service).filter(|_| position == 0);
-            let lost = container.lost_network(project);
-            let lost = lost.or_else(|| observed.outlived_network(project, container));
-            let is_done = container.state == (ContainerState::Exited { exit_code: 0 })
-                && project.is_one_shot(service);
+            let lost = observed.without_network(project, container);
+            let is_done = container.is_done(project);
             let lack = lack::of(container, lost.as_deref(), readiness).filter(|_| !is_done);
             let is_asked =
                 is_done || container.health == Some(Health::Healthy) || readiness.is_some();
