@@ -242,6 +242,13 @@ impl Service {
         Some(platform).filter(|platform| !platform.is_empty())
     }
 
+    /// Whether it is on the engine's own bridge, and in no network of the project.
+    #[must_use]
+    pub fn is_on_bridge(&self) -> bool {
+        let mode = self.rest.get("network_mode").and_then(Value::as_str);
+        self.networks.is_empty() && matches!(mode, None | Some("bridge" | "default"))
+    }
+
     /// The mount at a path in the container, given without a final slash.
     #[must_use]
     pub fn mount_at(&self, path: &str) -> Option<&Mount> {
@@ -423,11 +430,7 @@ impl Project {
             let is_service = !text.starts_with("container:");
             is_service.then(|| text.split_once(':').map_or(text, |(name, _)| name))
         });
-        let mode = service.rest.get("network_mode").and_then(Value::as_str);
-        let links = service
-            .links
-            .iter()
-            .filter(|_| matches!(mode, Some("bridge" | "default")));
+        let links = service.links.iter().filter(|_| service.is_on_bridge());
         let links = links.map(|link| link.split_once(':').map_or(link.as_str(), |(name, _)| name));
         spaces.chain(mounts).chain(links).collect()
     }

@@ -109,7 +109,10 @@ pub fn of<'a>(
         ipc: space("ipc"),
         pid: space("pid"),
         volumes_from: shared_mounts(project, service),
-        bridge_links: bridge_links(project, service, number),
+        bridge_links: match service.is_on_bridge() {
+            true => links(project, service, number),
+            false => Vec::new(),
+        },
         security_opt: security_opt(service, contents),
         ..ContainerRequest::new(name, service_name, service)
     }
@@ -198,15 +201,6 @@ fn links(project: &Project, service: &Service, number: u32) -> Vec<String> {
     }
     all.extend(external_links(service));
     all
-}
-
-/// The links of a service without networks of its own, where the engine's bridge has them.
-fn bridge_links(project: &Project, service: &Service, number: u32) -> Vec<String> {
-    let mode = service.rest.get("network_mode").and_then(Value::as_str);
-    match mode {
-        None | Some("bridge" | "default") => links(project, service, number),
-        Some(_) => Vec::new(),
-    }
 }
 
 /// `CONTAINER:ALIAS` for containers of somebody else.
