@@ -72,23 +72,7 @@ pub(super) async fn until<E: Engine, L: Into<Lack>>(
     loop {
         if let Some(kind) = wait.history.hopeless(&container) {
             let is_loop = matches!(kind, FailureKind::Looping { .. });
-            let stores = tokio::select! {
-                stores = wait.stores(&container), if is_loop => stores,
-                () = tokio::time::sleep_until(wait.deadlines.next()), if is_loop => Stores::Ready,
-                exit_code = work.interrupt.asked(), if is_loop => {
-                    return Err(StepError::Interrupted(exit_code));
-                }
-                else => Stores::Ready,
-            };
-            let is_forgiven = match stores {
-                Stores::Starting => {
-                    wait.history.forgive(&container);
-                    true
-                }
-                Stores::JustReady => wait.history.allow_one_more(),
-                Stores::Ready => false,
-            };
-            if !is_forgiven {
+            if !is_loop || !wait.forgives(&container).await? {
                 return Err(wait.failed(Some(&container), kind).await);
             }
         }
@@ -182,6 +166,23 @@ impl<'a, 'w, E: Engine> Wait<'a, 'w, E> {
             Some(container) => Ok(container),
             None => Err(self.failed(None, FailureKind::Gone).await),
         }
+    }
+
+    /// Whether the container may end some more, for the sake of the stores that its service depends on.
+    async fn forgives(&mut self, container: &Container) -> Result<bool, StepError> {
+        let stores = tokio::select! {
+            stores = self.stores(container) => stores,
+            () = tokio::time::sleep_until(self.deadlines.next()) => Stores::Ready,
+            exit_code = self.work.interrupt.asked() => return Err(StepError::Interrupted(exit_code)),
+        };
+        Ok(match stores {
+            Stores::Starting => {
+                self.history.forgive(container);
+                true
+            }
+            Stores::JustReady => self.history.allow_one_more(),
+            Stores::Ready => false,
+        })
     }
 
     /// How far the stores are that the service depends on, of those that were started a moment before it.
