@@ -7,7 +7,7 @@ use super::instance::Instance;
 use super::raw;
 
 /// What drift finds: kind and resource of each.
-fn drift(instance: &Instance) -> Vec<(String, String)> {
+pub fn drift(instance: &Instance) -> Vec<(String, String)> {
     let ran = instance.run(&["drift", "--format", "json"]);
     let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(answer["schema"], "toolkit.drift/v1");
@@ -24,7 +24,7 @@ fn drift(instance: &Instance) -> Vec<(String, String)> {
         .collect()
 }
 
-fn one(kind: &str, resource: &str) -> Vec<(String, String)> {
+pub fn one(kind: &str, resource: &str) -> Vec<(String, String)> {
     vec![(kind.to_owned(), resource.to_owned())]
 }
 

@@ -109,6 +109,14 @@ impl Instance {
             .collect()
     }
 
+    /// The image that the definition of a service names.
+    pub fn image_of(&self, service: &str) -> String {
+        let model = self.run(&["compose", "config", "--format", "json"]);
+        let model: serde_json::Value = serde_json::from_str(&model.succeeded().stdout).unwrap();
+        let image = model["services"][service]["image"].as_str().unwrap();
+        image.to_owned()
+    }
+
     /// How many steps a plan has now.
     pub fn planned(&self) -> usize {
         let ran = self.run(&["plan", "--format", "json"]).succeeded();

@@ -46,11 +46,7 @@ fn what_an_override_asks_for_is_what_containers_get() {
     let Some(instance) = Instance::new(&[]) else {
         return;
     };
-    let shown = instance
-        .run(&["compose", "config", "--format", "json"])
-        .succeeded();
-    let model: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
-    let image = model["services"]["redis"]["image"].as_str().unwrap();
+    let image = &instance.image_of("redis");
     instance.sandbox.write("config/token.txt", "t0ken\n");
     instance.sandbox.write(
         "config/docker-compose.override.yml",
@@ -233,11 +229,7 @@ fn every_key_reaches_the_engine_and_stays_equal_to_what_it_shows() {
     let Some(instance) = Instance::new(&[]) else {
         return;
     };
-    let model = instance
-        .run(&["compose", "config", "--format", "json"])
-        .succeeded();
-    let model: serde_json::Value = serde_json::from_str(&model.stdout).unwrap();
-    let image = model["services"]["redis"]["image"].as_str().unwrap();
+    let image = &instance.image_of("redis");
     let (project, port) = (&instance.project, super::instance::free_port());
     // One of 200 subnets by the process, so that tests side by side keep apart.
     let subnet = 20 + std::process::id() % 200;
@@ -578,11 +570,7 @@ fn each_container_of_a_service_is_compared_with_its_own_definition() {
     let Some(instance) = Instance::new(&[]) else {
         return;
     };
-    let model = instance
-        .run(&["compose", "config", "--format", "json"])
-        .succeeded();
-    let model: serde_json::Value = serde_json::from_str(&model.stdout).unwrap();
-    let image = model["services"]["redis"]["image"].as_str().unwrap();
+    let image = &instance.image_of("redis");
     let define = |scale: u32, colour: &str| {
         let text = format!(
             "services:\n  worker:\n    image: {image}\n    command: [redis-server, --dir, /tmp, --port, \"7781\"]\n    environment: {{COLOUR: {colour}}}\n    networks: {{default: {{aliases: [crew]}}}}\n    links: [\"redis:cache\"]\n    volumes: [/scratch]\n    secrets: [token]\n    scale: {scale}\nsecrets:\n  token: {{content: abc}}\n"

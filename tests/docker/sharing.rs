@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::drift::{drift, one};
 use super::instance::Instance;
 use super::raw;
 
@@ -14,10 +15,7 @@ struct Sleepers {
 impl Sleepers {
     fn new() -> Option<Self> {
         let instance = Instance::new(&[])?;
-        let model = instance.run(&["compose", "config", "--format", "json"]);
-        let model: Value = serde_json::from_str(&model.succeeded().stdout).unwrap();
-        let image = model["services"]["redis"]["image"].as_str().unwrap();
-        let image = image.to_owned();
+        let image = instance.image_of("redis");
         Some(Self { instance, image })
     }
 
@@ -42,17 +40,6 @@ services:
     fn name(&self, service: &str) -> String {
         format!("{}-{service}-1", self.instance.project)
     }
-
-    /// Kind and resource of what drift finds.
-    fn drift(&self) -> Vec<(String, String)> {
-        let ran = self.instance.run(&["drift", "--format", "json"]);
-        let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
-        let found = answer["data"]["drift"].as_array().unwrap().iter();
-        let text = |found: &Value, key: &str| found[key].as_str().unwrap().to_owned();
-        found
-            .map(|found| (text(found, "kind"), text(found, "resource")))
-            .collect()
-    }
 }
 
 #[test]
@@ -63,12 +50,11 @@ fn what_shares_a_network_is_started_again_after_its_owner() {
     let instance = &sleepers.instance;
     sleepers.define("  db: *sleeps\n  side: {<<: *sleeps, network_mode: 'service:db'}\n");
     instance.run(&["up"]).succeeded();
-    assert_eq!(sleepers.drift(), []);
+    assert_eq!(drift(instance), []);
     let ids = instance.ids();
     let path = format!("/containers/{}/restart?t=0", sleepers.name("db"));
     raw::order("POST", &path, "");
-    let lost = [("network".to_owned(), "service side".to_owned())];
-    assert_eq!(sleepers.drift(), lost);
+    assert_eq!(drift(instance), one("network", "service side"));
     let said = "`db`, whose network it shares, was started again since";
     let status = instance.run(&["status", "--format", "json"]).succeeded();
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
@@ -76,11 +62,11 @@ fn what_shares_a_network_is_started_again_after_its_owner() {
     assert_eq!(status["data"]["not_working"], not_working);
     assert!(instance.plan().contains(said), "{}", instance.plan());
     instance.run(&["up"]).succeeded();
-    assert_eq!(sleepers.drift(), []);
+    assert_eq!(drift(instance), []);
     for arguments in [["stop", "db"], ["start", "db"]] {
         instance.run(&arguments).succeeded();
     }
-    assert_eq!(sleepers.drift(), []);
+    assert_eq!(drift(instance), []);
     assert_eq!(instance.planned(), 0, "{}", instance.plan());
     assert_eq!(instance.ids(), ids);
 }
