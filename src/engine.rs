@@ -296,10 +296,12 @@ pub trait Engine: Sync {
     fn facts(&self) -> impl Future<Output = Result<EngineFacts, EngineError>> + Send;
 
     /// The containers of a Compose project, whatever they do, by service and name, with those that an
-    /// interrupted run made and did not put in their place.
+    /// interrupted run made and did not put in their place. Those with `likely` names may be looked at
+    /// before it is known which there are; the answer is the same without them.
     fn containers_and_stand_ins(
         &self,
         project: &str,
+        likely: &[String],
     ) -> impl Future<Output = Result<Vec<Container>, EngineError>> + Send;
 
     /// The containers of a Compose project, whatever they do, by service and name.
@@ -308,7 +310,7 @@ pub trait Engine: Sync {
         project: &str,
     ) -> impl Future<Output = Result<Vec<Container>, EngineError>> + Send {
         async {
-            let mut found = self.containers_and_stand_ins(project).await?;
+            let mut found = self.containers_and_stand_ins(project, &[]).await?;
             found.retain(|container| !container.is_stand_in());
             Ok(found)
         }

@@ -108,9 +108,10 @@ async fn snapshot<T>(
     let base = deployment.texlive.iter().map(|derived| &*derived.base);
     let images = images(engine, services.chain(base));
     let first = async {
-        let listed = listed(engine, &deployment.root, project);
+        let is_about = |service: &str| some.is_none_or(|some| some.contains(service));
+        let listed = listed(engine, &deployment.root, project, is_about);
         // The engine is at it meanwhile.
-        let foreseen = async { foreseen(deployment) };
+        let foreseen = async { foreseen(deployment, engine.greeting().api) };
         let (listed, foreseen) = futures_util::join!(listed, foreseen);
         let mut observed = with_what_is_foreseen(listed?, foreseen, deployment);
         let containers = &observed.containers;
@@ -142,8 +143,8 @@ async fn snapshot<T>(
         seen_from_here(&mut observed, deployment, rest.ports, &rest.holders);
         Ok::<_, EngineError>((observed, beside))
     };
-    let (images, volumes, (mut observed, beside)) =
-        futures_util::try_join!(images, volumes(engine, project), first)?;
+    let ((mut observed, beside), images, volumes) =
+        futures_util::try_join!(first, images, volumes(engine, project))?;
     observed.images = images;
     other_platforms(engine, project, &mut observed.images).await?;
     observed.moment = Some(host::now());
@@ -168,8 +169,9 @@ fn needs_who(deployment: &Deployment, services: &BTreeSet<&str>, containers: &[C
         || ports.any(|(service, ..)| services.contains(&*service))
 }
 
-/// What a deployment asks for in the words of the engine, as far as it can be said without looking.
-fn foreseen(deployment: &Deployment) -> Observed {
+/// What a deployment asks for in the words of an engine of this API, as far as it can be said without
+/// looking, and what of it such an engine cannot do.
+fn foreseen(deployment: &Deployment, api: (u32, u32)) -> Observed {
     let project = &deployment.project;
     let networks = project.networks.values();
     let networks = networks.map(|network| (network.name.clone(), engine::wanted_network(network)));
@@ -182,6 +184,7 @@ fn foreseen(deployment: &Deployment) -> Observed {
         wanted_volumes: volumes.collect(),
         wanted,
         accepted,
+        refused: limits::refused(project, Some(api)),
         ..Observed::default()
     }
 }
@@ -198,6 +201,7 @@ fn with_what_is_foreseen(
         wanted_volumes: foreseen.wanted_volumes,
         wanted: foreseen.wanted,
         accepted: foreseen.accepted,
+        refused: foreseen.refused,
         ..listed
     };
     let numbers = observed.containers.iter();
@@ -270,7 +274,6 @@ fn seen_from_here(
     holders: &[PortHolder],
 ) {
     let project = &deployment.project;
-    observed.refused = limits::refused(project, Some(observed.engine.api));
     let folders = deployment.folders.iter().chain(&deployment.files);
     let is_far = machine::is_far(&observed.engine.endpoint);
     // What cannot be looked at from here may be missing.
@@ -430,7 +433,7 @@ pub async fn containers_and_networks(
 ) -> Result<Observed, EngineError> {
     Ok(Observed {
         engine: engine.greeting(),
-        ..listed(engine, root, project).await?
+        ..listed(engine, root, project, |_| true).await?
     })
 }
 
@@ -448,16 +451,18 @@ pub async fn what_goes_down(
     Ok(observed)
 }
 
-/// The containers and networks of a project.
+/// The containers and networks of a project, of which some services are more likely to be there.
 async fn listed(
     engine: &impl Engine,
     root: &Path,
     project: &Project,
+    is_likely: impl Fn(&str) -> bool,
 ) -> Result<Observed, EngineError> {
     let networks = try_join_all(project.networks.values().map(async |network| {
         Ok::<_, EngineError>((network.name.clone(), engine.networks(&network.name).await?))
     }));
-    let containers = engine.containers_and_stand_ins(&project.name);
+    let likely: Vec<String> = names(project, is_likely).collect();
+    let containers = engine.containers_and_stand_ins(&project.name, &likely);
     let (containers, networks) = futures_util::try_join!(containers, networks)?;
     let (stand_ins, containers) = containers.into_iter().partition(Container::is_stand_in);
     let containers = without_shared(containers);
@@ -520,6 +525,16 @@ fn other_instance(root: &Path, containers: &[Container]) -> Option<String> {
         .cloned()
 }
 
+/// The names that the containers of services have.
+fn names(project: &Project, concerns: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+    let services = project.services.keys();
+    let services = services.filter(move |service| concerns(service));
+    services.flat_map(|service| {
+        let numbers = 1..=project.scale(service);
+        numbers.map(|number| project.numbered_name(service, number))
+    })
+}
+
 /// Containers that hold a name of ours without belonging to the service. One that belongs to it came
 /// after the listing, as what an interrupted run asked for can: applying a plan deals with that.
 async fn strangers(
@@ -528,12 +543,7 @@ async fn strangers(
     ours: &[Container],
     concerns: impl Fn(&str) -> bool,
 ) -> Result<Vec<Container>, EngineError> {
-    let services = project.services.keys();
-    let wanted = services.filter(|service| concerns(service));
-    let wanted = wanted.flat_map(|service| {
-        let numbers = 1..=project.scale(service);
-        numbers.map(|number| project.numbered_name(service, number))
-    });
+    let wanted = names(project, concerns);
     let missing = wanted.filter(|name| !ours.iter().any(|container| container.name == *name));
     let missing: Vec<String> = missing.collect();
     let found = try_join_all(missing.iter().map(|name| engine.container(name))).await?;

@@ -265,10 +265,17 @@ impl Engine for DockerEngine {
         Ok(self.identity().await?.facts.clone())
     }
 
-    async fn containers_and_stand_ins(&self, project: &str) -> Result<Vec<Container>, EngineError> {
-        match self.ahead.take(project).await {
+    async fn containers_and_stand_ins(
+        &self,
+        project: &str,
+        likely: &[String],
+    ) -> Result<Vec<Container>, EngineError> {
+        match self.ahead.take(project, likely).await {
             Some(containers) => containers,
-            None => self.look_at_containers(project).await,
+            None => {
+                let likely = std::future::ready(likely.to_vec());
+                self.look_at_containers(project, likely).await
+            }
         }
     }
 

@@ -129,7 +129,11 @@ impl Engine for MemoryEngine {
         })
     }
 
-    async fn containers_and_stand_ins(&self, project: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers_and_stand_ins(
+        &self,
+        project: &str,
+        _: &[String],
+    ) -> Result<Vec<Container>, EngineError> {
         let mut world = self.world();
         let late = std::mem::take(&mut world.late);
         let containers = world

@@ -13,7 +13,7 @@ use toolkit::engine::docker::DockerEngine;
 use toolkit::observed::Container;
 
 use super::instance::{Instance, engine};
-use super::raw;
+use super::raw::{self, Removed};
 
 /// A socket in front of the engine's that counts the requests.
 pub struct Counter {
@@ -111,12 +111,45 @@ fn the_engine_is_asked_in_step_with_the_number_of_services() {
         instance.run(&["down"]).succeeded();
     }
     println!("requests for 2, 4 and 8 services: up {made:?}, nothing to do {idle:?}");
-    for (what, counts) in [("up", &made), ("nothing to do", &idle)] {
+    // What is not there yet is asked about as long as there is no list: as many at once as there are lines.
+    for (what, counts, early) in [("up", &made, 8), ("nothing to do", &idle, 0)] {
         let (first, second) = (counts[1] - counts[0], counts[2] - counts[1]);
         // Two services more, then four: twice as many requests more, but for one late look.
-        assert!(second <= 2 * first + 2, "{what}: {counts:?}");
+        assert!(second <= 2 * first + 2 + early, "{what}: {counts:?}");
     }
     assert!(idle[2] < made[2], "{idle:?} {made:?}");
+}
+
+/// Containers are looked at under their likely names before the engine has listed them. What is wrong about
+/// the names changes nothing of the answer.
+#[test]
+fn likely_names_do_not_change_what_there_is() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    instance.run(&["up", "-d"]).succeeded();
+    let (runtime, engine) = engine().unwrap();
+    let found = |likely: &[String]| {
+        let found = engine.containers_and_stand_ins(&instance.project, likely);
+        let found = runtime.block_on(found).unwrap().into_iter();
+        found
+            .map(|found| (found.id, found.name))
+            .collect::<Vec<_>>()
+    };
+    let all = found(&[]);
+    assert!(all.len() > 1, "{all:?}");
+    let mut names: Vec<String> = all.iter().map(|(_, name)| name.clone()).collect();
+    assert_eq!(found(&names), all);
+    // One that is missing, one of somebody else, and one that is another one's id.
+    let other = format!("{}-other-1", instance.project);
+    let _removed = Removed(format!("/containers/{other}?force=true&v=true"));
+    let image = format!("toolkit-bundled/redis:{}", bundled::TAG);
+    let body = serde_json::json!({ "Image": image }).to_string();
+    raw::order("POST", &format!("/containers/create?name={other}"), &body);
+    names.remove(0);
+    names.extend([format!("{}-none-1", instance.project), other]);
+    names.push(all[1].0[..12].to_owned());
+    assert_eq!(found(&names), all);
 }
 
 /// A run asks for the containers while it reads its configuration. What it or somebody else changes before it
@@ -136,7 +169,7 @@ fn a_change_makes_worthless_what_was_asked_ahead() {
         let _inside = runtime.enter();
         engine.ask_ahead(&instance.project);
         change(&engine, &redis, &runtime);
-        let found = engine.containers_and_stand_ins(&instance.project);
+        let found = engine.containers_and_stand_ins(&instance.project, &[]);
         let found = runtime.block_on(found).unwrap().into_iter();
         let mut found = found.filter(|found| found.id == redis.id);
         found.next().unwrap().state.is_running()

@@ -4,7 +4,7 @@
 //! bollard opens a connection for every question and reads every answer into a model of all that an
 //! engine may say, which takes longer than the rest of a run that finds nothing to do.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error;
@@ -40,14 +40,14 @@ impl DockerEngine {
         Ok(answers.into_iter().next().flatten())
     }
 
-    /// As [`Self::asked`], about several things.
+    /// As [`Self::asked`], about several things. What comes next is taken as late as it is asked.
     pub(super) async fn all_asked<T: DeserializeOwned>(
         &self,
         doing: &str,
         paths: impl Iterator<Item = String>,
     ) -> Result<Vec<Option<T>>, EngineError> {
-        let paths: Vec<String> = paths.map(|path| format!("{}{path}", self.prefix)).collect();
-        let answers = all(&self.door, &paths).await;
+        let paths = paths.map(|path| format!("{}{path}", self.prefix));
+        let answers = all(&self.door, paths).await;
         answers.map_err(|error| self.failure(doing, error))
     }
 }
@@ -56,9 +56,17 @@ impl DockerEngine {
 ///
 /// # Errors
 /// The engine cannot be asked, refuses to answer, or says what cannot be read.
-async fn all<T: DeserializeOwned>(door: &Door, paths: &[String]) -> Result<Vec<Option<T>>, Error> {
-    let next = AtomicUsize::new(0);
-    let lines = (0..LINES.min(paths.len())).map(|_| in_turn(door, paths, &next));
+async fn all<T: DeserializeOwned>(
+    door: &Door,
+    paths: impl Iterator<Item = String>,
+) -> Result<Vec<Option<T>>, Error> {
+    let most = paths.size_hint().1.unwrap_or(LINES);
+    let paths = Mutex::new(paths.enumerate());
+    let take = || {
+        let mut paths = paths.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.next()
+    };
+    let lines = (0..LINES.min(most)).map(|_| in_turn(door, &take));
     let answers = try_join_all(lines).await?;
     let mut answers: Vec<(usize, Option<T>)> = answers.into_iter().flatten().collect();
     answers.sort_by_key(|(at, _)| *at);
@@ -69,13 +77,8 @@ async fn all<T: DeserializeOwned>(door: &Door, paths: &[String]) -> Result<Vec<O
 /// question.
 async fn in_turn<T: DeserializeOwned>(
     door: &Door,
-    paths: &[String],
-    next: &AtomicUsize,
+    take: impl Fn() -> Option<(usize, String)>,
 ) -> Result<Vec<(usize, Option<T>)>, Error> {
-    let take = || {
-        let at = next.fetch_add(1, Ordering::Relaxed);
-        paths.get(at).map(|path| (at, path))
-    };
     let mut answers = Vec::new();
     let mut due = take();
     while due.is_some() {
@@ -83,9 +86,9 @@ async fn in_turn<T: DeserializeOwned>(
         let (mut sender, connection) = within(opening).await?;
         let asking = async {
             let mut has_answered = false;
-            while let Some((at, path)) = due {
+            while let Some((at, path)) = &due {
                 match within(ask(&mut sender, path)).await {
-                    Ok(answer) => answers.push((at, answer)),
+                    Ok(answer) => answers.push((*at, answer)),
                     // It went away behind an answer: the question goes over a new one.
                     Err(error) if has_answered && is_gone(&error) => break,
                     Err(error) => return Err(error),
@@ -160,6 +163,7 @@ pub(super) async fn driven<T>(
 mod tests {
     use std::convert::Infallible;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use http_body_util::Full;
     use hyper::Response;
@@ -206,6 +210,11 @@ mod tests {
         opened
     }
 
+    fn words(words: &[&'static str]) -> impl Iterator<Item = String> + use<> {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        words.into_iter()
+    }
+
     fn paths() -> Vec<String> {
         let mut paths: Vec<String> = (0..20).map(|number| format!("/{number}")).collect();
         paths.insert(7, "/missing".to_owned());
@@ -218,7 +227,7 @@ mod tests {
         for keeps in [true, false] {
             let socket = folder.path().join(keeps.to_string());
             let opened = engine(&socket, keeps);
-            let answers = all::<String>(&Door::Socket(socket), &paths()).await;
+            let answers = all::<String>(&Door::Socket(socket), paths().into_iter()).await;
             let expected = paths().into_iter();
             let expected: Vec<Option<String>> = expected
                 .map(|path| (path != "/missing").then_some(path))
@@ -260,7 +269,7 @@ mod tests {
             let listener = UnixListener::bind(&socket).unwrap();
             let door = Door::Socket(socket);
             let answered = tokio::select! {
-                answered = all::<String>(&door, &paths) => answered,
+                answered = all::<String>(&door, paths.iter().cloned()) => answered,
                 () = silent(listener, answers) => unreachable!("it serves for ever"),
             };
             let answered: Option<Vec<String>> = answered.unwrap().into_iter().collect();
@@ -270,7 +279,7 @@ mod tests {
         let listener = UnixListener::bind(&socket).unwrap();
         let door = Door::Socket(socket);
         let answered = tokio::select! {
-            answered = all::<String>(&door, &paths) => answered,
+            answered = all::<String>(&door, paths.iter().cloned()) => answered,
             () = silent(listener, 0) => unreachable!("it serves for ever"),
         };
         assert!(answered.is_err(), "{answered:?}");
@@ -282,14 +291,14 @@ mod tests {
         let socket = folder.path().join("engine");
         engine(&socket, true);
         let door = Door::Socket(socket);
-        let refused = all::<String>(&door, &["/1".to_owned(), "/refused".to_owned()]).await;
+        let refused = all::<String>(&door, words(&["/1", "/refused"])).await;
         assert!(matches!(
             refused,
             Err(Error::DockerResponseServerError { status_code: 500, message }) if message == "no"
         ));
-        let unread = all::<u32>(&door, &["/1".to_owned()]).await;
+        let unread = all::<u32>(&door, words(&["/1"])).await;
         assert!(matches!(unread, Err(Error::JsonSerdeError { .. })));
-        let none = all::<String>(&door, &[]).await;
+        let none = all::<String>(&door, words(&[])).await;
         assert!(none.unwrap().is_empty());
     }
 }
