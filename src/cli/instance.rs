@@ -429,10 +429,9 @@ pub async fn carry_out(
     engine: &impl Engine,
     task: Task<'_>,
 ) -> Result<Vec<String>, CommandError> {
-    let existing = &task.observed.containers;
-    let running = operation::begin(session, instance, task.command, task.plan, existing)?;
+    let running = operation::begin(session, instance, &task)?;
     let outcome = work(session, instance, engine, task, running.journal.as_ref()).await;
-    running.finish(session, task.applies, task.ignored, outcome)
+    running.finish(session, task.ignored, outcome)
 }
 
 /// Carries a plan out under the eyes of the operator, as a part of an operation; gives what

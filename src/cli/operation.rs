@@ -44,22 +44,21 @@ pub struct Running {
     steps: Vec<Step>,
     changes: Vec<Change>,
     begun: time::OffsetDateTime,
-    /// What is going to be applied: files that are edited meanwhile are not.
-    intended: Result<Applied, CommandError>,
+    /// What is applied when it ends well: files that are edited meanwhile are not. `None` of an operation
+    /// that makes a part of the deployment true.
+    intended: Option<Result<Applied, CommandError>>,
 }
 
-/// Begins an operation, before its first change and with the lock held. `existing` are the
-/// containers of the project as they were observed for the plan.
+/// Begins an operation that carries a task out, before its first change and with the lock held.
 ///
 /// # Errors
 /// The journal cannot be written; nothing may be changed then.
 pub fn begin(
     session: &Session,
     instance: &Instance,
-    command: &str,
-    plan: &Plan,
-    existing: &[Container],
+    task: &Task<'_>,
 ) -> Result<Running, CommandError> {
+    let (plan, existing) = (task.plan, &task.observed.containers);
     let state = state_folder(&instance.root);
     let before = existing.iter().map(|found| Existing {
         service: found.service.clone(),
@@ -73,7 +72,7 @@ pub fn begin(
     let left_behind = last.map(Unfinished::left_behind).unwrap_or_default();
     let operation = Operation {
         id: journal::new_id()?,
-        command: command.to_owned(),
+        command: task.command.to_owned(),
         request: unfinished::request(session, &instance.root)?,
         steps: titles(&steps),
         before: before.collect(),
@@ -82,8 +81,10 @@ pub fn begin(
         volumes: held(left_behind, existing),
     };
     let by = is_needed.then_some(&*operation.id);
-    let intended = applied::of(&instance.deployment.project, &instance.root, by);
-    let intended = intended.map_err(CommandError::from);
+    let intended = (task.applies == Applies::Whole).then(|| {
+        let intended = applied::of(&instance.deployment.project, &instance.root, by);
+        intended.map_err(CommandError::from)
+    });
     let (journal, changes) = match is_needed {
         true => {
             let changes = changes(&state, &instance.root)?;
@@ -164,12 +165,11 @@ impl Running {
     pub fn finish<T>(
         self,
         session: &Session,
-        applies: Applies,
         ignored: &[check::Ignored],
         result: Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let error = result.as_ref().err();
-        let kept = self.keep_all(session, applies, ignored, error);
+        let kept = self.keep_all(session, ignored, error);
         match (result, kept) {
             (Err(error), Err(other)) => Err(error.because(other.failure.message.clone())),
             (Err(error), Ok(())) => Err(error),
@@ -180,7 +180,6 @@ impl Running {
     fn keep_all(
         mut self,
         session: &Session,
-        applies: Applies,
         ignored: &[check::Ignored],
         error: Option<&CommandError>,
     ) -> Result<(), CommandError> {
@@ -188,8 +187,10 @@ impl Running {
         let is_quiet = self.journal.is_none() && error.is_none();
         // What cannot be kept is an error, but the operation is over: what comes after is written
         // all the same, or each later command would take it for one that was killed.
-        let is_applied = outcome == Outcome::Done && applies == Applies::Whole;
-        let kept = if is_applied { self.keep() } else { Ok(()) };
+        let kept = match outcome {
+            Outcome::Done => self.keep(),
+            _ => Ok(()),
+        };
         let written = if is_quiet {
             Ok(())
         } else {
@@ -209,11 +210,12 @@ impl Running {
         kept.and(written).and(closed)
     }
 
-    /// Keeps the project as applied, unless it is what is kept already.
+    /// Keeps the project as applied, if all of it is, unless it is what is kept already.
     fn keep(&mut self) -> Result<(), CommandError> {
         let now = match &mut self.intended {
-            Ok(now) => now,
-            Err(error) => return Err(error.clone()),
+            None => return Ok(()),
+            Some(Ok(now)) => now,
+            Some(Err(error)) => return Err(error.clone()),
         };
         now.at = host::stamp(host::now());
         if self.journal.is_some() || !applied::is_kept(&self.state, now) {
@@ -285,8 +287,7 @@ pub async fn pull_newer(
     engine: &impl Stock,
     task: Task<'_>,
 ) -> Result<(Running, Observed), CommandError> {
-    let existing = &task.observed.containers;
-    let running = begin(session, instance, task.command, task.plan, existing)?;
+    let running = begin(session, instance, &task)?;
     let journal = running.journal.as_ref();
     let outcome = instance::work(session, instance, engine, task, journal).await;
     // Until the next work begins, Ctrl-C ends the command at once again.
@@ -299,8 +300,7 @@ pub async fn pull_newer(
         Ok(observed) => return Ok((running, observed)),
         Err(error) => error,
     };
-    let ended: Result<(), _> =
-        running.finish(session, task.applies, task.ignored, Err(error.clone()));
+    let ended: Result<(), _> = running.finish(session, task.ignored, Err(error.clone()));
     Err(ended.err().unwrap_or(error))
 }
 
@@ -342,7 +342,7 @@ pub async fn carry_on(
         }
         Err(error) => Err(error),
     };
-    running.finish(session, task.applies, task.ignored, outcome)
+    running.finish(session, task.ignored, outcome)
 }
 
 /// Keeps in the history that an operation was found which its run did not end; once.

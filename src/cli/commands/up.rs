@@ -181,9 +181,15 @@ pub async fn converge_from(
         preflight::gate(session, instance, engine, &observed, up, about).await?
     };
     instance::may_pull(deployment, &observed, request)?;
+    let is_whole = request.services.is_empty() && !request.no_deps;
+    let applies = match is_whole {
+        true => Applies::Whole,
+        false => Applies::Part,
+    };
     let mut begun = None;
     if !session.dry_run && !refresh.is_empty() {
         let task = Task {
+            applies,
             ignored: &ignored,
             ..Task::new(wish.command, &refresh, &observed)
         };
@@ -210,17 +216,12 @@ pub async fn converge_from(
     } else {
         Then::Return
     };
-    let is_whole = request.services.is_empty() && !request.no_deps;
     let task = Task {
         command: wish.command,
         plan: &plan,
         observed: &observed,
         then,
-        applies: if is_whole {
-            Applies::Whole
-        } else {
-            Applies::Part
-        },
+        applies,
         ignored: &ignored,
     };
     let without = match begun {
@@ -234,6 +235,8 @@ pub async fn converge_from(
         (_, false) => Outcome::Started,
     };
     summarise(session, instance, is_unchanged, outcome, is_whole);
+    // The process is about to end, which frees it in less time.
+    std::mem::forget(observed);
     Ok(())
 }
 
