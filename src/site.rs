@@ -6,6 +6,7 @@
 
 mod file;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -266,12 +267,15 @@ fn text(closed: Option<&Closed>) -> String {
 ///
 /// # Errors
 /// The wish cannot be read.
-pub fn keeping_closed(deployment: &Deployment, state: &Path) -> Result<Deployment, SiteError> {
-    let mut deployment = deployment.clone();
+pub fn keeping_closed<'a>(
+    deployment: &'a Deployment,
+    state: &Path,
+) -> Result<Cow<'a, Deployment>, SiteError> {
+    let mut deployment = Cow::Borrowed(deployment);
     if let Some(closed) = wish(state)?
         && let Ok(path) = maintenance_file(&deployment, None)
     {
-        deployment.additions.push(Addition {
+        deployment.to_mut().additions.push(Addition {
             service: APPLICATION.to_owned(),
             path,
             text: text(Some(&closed)),
@@ -370,7 +374,8 @@ mod tests {
         assert_eq!(wish(state.path()).unwrap(), None);
         keep(state.path(), Some(&closed())).unwrap();
         assert_eq!(wish(state.path()).unwrap(), Some(closed()));
-        let made = keeping_closed(&deployment("", "", "6.2.2"), state.path()).unwrap();
+        let plain = deployment("", "", "6.2.2");
+        let made = keeping_closed(&plain, state.path()).unwrap();
         assert_eq!(made.additions[0].path, "/etc/overleaf/site_status");
         assert_eq!(
             made.additions[0].text,
@@ -378,7 +383,8 @@ mod tests {
         );
         keep(state.path(), None).unwrap();
         assert_eq!(wish(state.path()).unwrap(), None);
-        let made = keeping_closed(&deployment("", "", "6.2.2"), state.path()).unwrap();
+        let plain = deployment("", "", "6.2.2");
+        let made = keeping_closed(&plain, state.path()).unwrap();
         assert_eq!(made.additions, []);
         let path = state.path().join("site.json");
         durable::put_private(&path, "{\"format\":2}").unwrap();

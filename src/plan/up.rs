@@ -27,11 +27,9 @@ pub fn orphans<'a>(deployment: &Deployment, observed: &'a Observed) -> Vec<&'a C
 /// The services a request is about.
 #[must_use]
 pub fn chosen<'a>(deployment: &'a Deployment, request: &UpRequest) -> BTreeSet<&'a str> {
-    let services = &deployment.project.services;
-    let named = services
-        .keys()
-        .map(String::as_str)
-        .filter(|name| request.services.is_empty() || request.services.iter().any(|s| s == name));
+    let asked: BTreeSet<&str> = request.services.iter().map(String::as_str).collect();
+    let services = deployment.project.services.keys().map(String::as_str);
+    let named = services.filter(|name| asked.is_empty() || asked.contains(name));
     if request.no_deps {
         named.collect()
     } else {
