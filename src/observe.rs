@@ -451,7 +451,8 @@ pub async fn what_goes_down(
     Ok(observed)
 }
 
-/// The containers and networks of a project, of which some services are more likely to be there.
+/// The containers and networks of a project. `is_likely` tells of which services containers are probably
+/// there.
 async fn listed(
     engine: &impl Engine,
     root: &Path,

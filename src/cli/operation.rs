@@ -323,8 +323,8 @@ pub async fn transfer(
     outcome.map(|_| ())
 }
 
-/// Carries a plan out as the rest of an operation that has begun; gives what
-/// [`instance::carry_out`] gives.
+/// Carries a plan out as the rest of an operation that has begun, which told how much it applies; gives
+/// what [`instance::carry_out`] gives.
 ///
 /// # Errors
 /// As for [`instance::carry_out`].

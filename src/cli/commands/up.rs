@@ -235,7 +235,7 @@ pub async fn converge_from(
         (_, false) => Outcome::Started,
     };
     summarise(session, instance, is_unchanged, outcome, is_whole);
-    // The process is about to end, which frees it in less time.
+    // The process ends soon, which frees it in less time.
     std::mem::forget(observed);
     Ok(())
 }

@@ -128,13 +128,16 @@ impl DockerEngine {
                     names.is_none_or(|names| names.contains(name))
                 };
                 let named = likely.into_iter().filter(is_there);
-                futures_util::try_join!(listing, self.shown(named))?
+                // Where there is no answer about a name, it may be somebody else's: what counts is asked
+                // about behind.
+                let early = async { Ok(self.shown(named).await.unwrap_or_default()) };
+                futures_util::try_join!(listing, early)?
             }
         };
         let mut found: BTreeMap<String, Container> = by_id(early);
         let ids = listed.into_iter().filter_map(|listed| listed.id);
         let ids: BTreeSet<String> = ids.collect();
-        // It may have been given to another one since.
+        // A likely name may be that of somebody else's container, or have been given away since.
         found.retain(|id, _| ids.contains(id));
         let late = ids.into_iter().filter(|id| !found.contains_key(id));
         let late: Vec<String> = late.collect();
@@ -282,6 +285,7 @@ mod tests {
             // Its name was given away between the two answers.
             (Some((_, "p-b-1")), "p-b-1") => ("0", "p-b-1"),
             (Some((id, name)), _) => (*id, *name),
+            (None, "db") => return (400, r#"{"message":"more than one has it"}"#.to_owned()),
             _ => return (404, r#"{"message":"no such container"}"#.to_owned()),
         };
         if name == "p-a-run-4" {
@@ -315,6 +319,19 @@ mod tests {
             let all = ["2", "3", "4", "p-a-1", "p-b-1", "p-c-1"];
             assert_eq!(listing.asked(), all);
         }
+    }
+
+    #[tokio::test]
+    async fn a_likely_name_without_an_answer_does_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("engine");
+        let listing = Listing::at(&socket, 1);
+        let endpoint = format!("unix://{}", socket.display());
+        let engine = DockerEngine::connect(Some(&endpoint)).await.unwrap();
+        let likely = words(&["db", "p-a-1"]);
+        let found = engine.containers_and_stand_ins("p", &likely).await.unwrap();
+        assert_eq!(found.len(), 3);
+        assert!(listing.asked().contains(&"db".to_owned()));
     }
 
     #[tokio::test]

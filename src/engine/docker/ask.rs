@@ -21,7 +21,7 @@ use super::DockerEngine;
 use super::attach::{Connection, Door, refusal};
 use crate::engine::EngineError;
 
-/// How many questions an engine gets at once.
+/// How many questions of one kind an engine gets at once.
 const LINES: usize = 8;
 
 /// How long it may take for an answer.
