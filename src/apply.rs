@@ -306,7 +306,13 @@ impl<E: Engine> Work<'_, E> {
         let deadline = Instant::now() + LATE_ARRIVAL;
         loop {
             let refusal = match self.engine.create_container(&request).await {
-                Ok(_) => return Ok(()),
+                Ok(warnings) => {
+                    for warning in warnings {
+                        let text = format!("`{service}`: the engine warns: {warning}");
+                        (self.reporter)(Event::Warning { text });
+                    }
+                    return Ok(());
+                }
                 Err(refusal @ EngineError::NameTaken { .. }) => refusal,
                 Err(error) => return Err(error.into()),
             };

@@ -395,11 +395,12 @@ pub trait Engine: Sync {
         path: &str,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, EngineError>> + Send;
 
-    /// Makes a container, with its files, and gives its id.
+    /// Makes a container, with its files, and gives what the engine warns of, such as a limit that its
+    /// kernel does not know and that it leaves out.
     fn create_container(
         &self,
         request: &ContainerRequest<'_>,
-    ) -> impl Future<Output = Result<String, EngineError>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
 
     /// Starts a container; one that runs already is no error, and one that is paused goes on.
     fn start(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;

@@ -427,7 +427,7 @@ impl Engine for DockerEngine {
     async fn create_container(
         &self,
         request: &ContainerRequest<'_>,
-    ) -> Result<String, EngineError> {
+    ) -> Result<Vec<String>, EngineError> {
         let mut options = CreateContainerOptionsBuilder::new().name(request.name);
         if let Some(platform) = request.service.rest.get("platform") {
             options = options.platform(platform.as_str().unwrap_or_default());
@@ -436,7 +436,8 @@ impl Engine for DockerEngine {
         let doing = format!("create container `{}`", request.name);
         let body = convert::create_body(request);
         let made = self.client.create_container(Some(options), body).await;
-        let id = made.map_err(|error| self.failure(&doing, error))?.id;
+        let made = made.map_err(|error| self.failure(&doing, error))?;
+        let id = made.id;
         // Engines before API 1.44 take one network at creation; the others are joined before the
         // start, so that the container never runs without them.
         for place in request.networks.iter().skip(1) {
@@ -452,7 +453,7 @@ impl Engine for DockerEngine {
             self.remove(&id).await?;
             return Err(error);
         }
-        Ok(id)
+        Ok(made.warnings)
     }
 
     async fn start(&self, name: &str) -> Result<(), EngineError> {

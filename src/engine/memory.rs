@@ -50,6 +50,7 @@ struct World {
     late: BTreeSet<String>,
     introductions: usize,
     miscounted: BTreeSet<String>,
+    warnings: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -305,7 +306,7 @@ impl Engine for MemoryEngine {
     async fn create_container(
         &self,
         request: &ContainerRequest<'_>,
-    ) -> Result<String, EngineError> {
+    ) -> Result<Vec<String>, EngineError> {
         let doing = format!("create container `{}`", request.name);
         let mut world = self.change(format!("create {}", request.name))?;
         let Some(image) = world.images.get(&request.service.image).cloned() else {
@@ -403,7 +404,12 @@ impl Engine for MemoryEngine {
             }
         }
         world.containers.insert(request.name.to_owned(), stored);
-        Ok(id)
+        Ok(world
+            .warnings
+            .get(request.name)
+            .cloned()
+            .into_iter()
+            .collect())
     }
 
     async fn start(&self, name: &str) -> Result<(), EngineError> {

@@ -108,18 +108,18 @@ fn a_stranger_that_holds_a_name_of_ours_is_left_alone() {
     };
     let name = format!("{}-redis-1", instance.project);
     let stranger = ContainerRequest::new(&name, "none", &service);
-    let id = instance
+    instance
         .runtime
         .block_on(instance.engine.create_container(&stranger))
         .unwrap();
     let ran = instance.run(&["up"]);
     let kept = instance
         .runtime
-        .block_on(instance.engine.container(&id))
+        .block_on(instance.engine.container(&name))
         .unwrap();
     instance
         .runtime
-        .block_on(instance.engine.remove(&id))
+        .block_on(instance.engine.remove(&name))
         .unwrap();
     let ran = ran.ended_with(6);
     assert!(

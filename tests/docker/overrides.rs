@@ -5,7 +5,7 @@ use serde_json::json;
 use toolkit::engine::Engine;
 
 use super::instance::{Instance, Remover};
-use super::raw::Removed;
+use super::raw::{self, Removed};
 
 const OVERRIDE: &str = r#"
 services:
@@ -607,6 +607,39 @@ fn each_container_of_a_service_is_compared_with_its_own_definition() {
     assert_eq!(instance.plan(), "");
     assert_eq!(workers(), second[..2]);
     instance.run(&["down"]).succeeded();
+}
+
+#[test]
+fn what_the_engine_warns_of_is_shown() {
+    let Some(instance) = Instance::new(&[]) else {
+        return;
+    };
+    // Makes the image.
+    instance.run(&["up", "-d"]).succeeded();
+    let image = instance.image_of("redis");
+    let name = format!("{}-asked", instance.project);
+    let _removed = Removed(format!("/containers/{name}?force=true&v=true"));
+    let body = json!({"Image": image, "HostConfig": {"BlkioWeight": 300}}).to_string();
+    let path = format!("/containers/create?name={name}");
+    let (status, answer) = raw::request(&raw::socket(), "POST", &path, body.as_bytes());
+    assert_eq!(status, 201);
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let warnings = answer["Warnings"].as_array().into_iter().flatten();
+    let warnings: Vec<String> = warnings
+        .map(|warning| format!("`redis`: the engine warns: {}", warning.as_str().unwrap()))
+        .collect();
+
+    let text = "services:\n  redis:\n    blkio_config: {weight: 300}\n";
+    let path = "config/docker-compose.override.yml";
+    instance.sandbox.write(path, text);
+    let ran = instance.run(&["up", "-d"]).succeeded();
+    let shown = ran.stderr.matches("the engine warns").count();
+    assert_eq!(shown, warnings.len(), "{}", ran.stderr);
+    for warning in warnings {
+        assert!(ran.stderr.contains(&warning), "{warning}: {}", ran.stderr);
+    }
+    // What the engine leaves out is no reason to make the container anew at every run.
+    assert_eq!(instance.planned(), 0);
 }
 
 /// A block device of this machine.

@@ -133,6 +133,23 @@ async fn a_first_plan_comes_in_the_order_of_dependencies() {
 }
 
 #[tokio::test]
+async fn what_the_engine_warns_of_is_said_of_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = MemoryEngine::new(&IMAGES, &[]);
+    let deployment = deployment(folder.path(), "");
+    let container = deployment.project.container_name("redis");
+    engine.warn_of(&container, "Weight discarded.");
+    let (plan, _) = plan_now(&engine, &deployment).await;
+    let events = apply(&engine, &deployment, &plan).await.unwrap();
+    let warnings = events.into_iter().filter_map(|event| match event {
+        Event::Warning { text } => Some(text),
+        _ => None,
+    });
+    let warnings: Vec<String> = warnings.collect();
+    assert_eq!(warnings, ["`redis`: the engine warns: Weight discarded."]);
+}
+
+#[tokio::test]
 async fn no_folder_is_made_for_an_engine_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let engine = MemoryEngine::new(&IMAGES, &[]);

@@ -12,6 +12,14 @@ impl MemoryEngine {
         self.world().miscounted.insert(network.to_owned());
     }
 
+    /// Lets the engine warn of something when it makes a container.
+    pub fn warn_of(&self, container: &str, warning: &str) {
+        let mut world = self.world();
+        world
+            .warnings
+            .insert(container.to_owned(), warning.to_owned());
+    }
+
     /// How often the engine was asked who it is.
     #[must_use]
     pub fn introductions(&self) -> usize {
