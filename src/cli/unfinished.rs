@@ -18,6 +18,19 @@ use crate::ui::words;
 /// Commands that begin from whatever stands.
 const MAY_GO_ON: [&str; 4] = ["up", "quickstart", "resume", "rollback"];
 
+/// Whether this run goes on with an operation of which every step is done, so that only its wait is left.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn only_waits(session: &Session, root: &Path) -> Result<bool, CommandError> {
+    if !session.resumes {
+        return Ok(false);
+    }
+    let last = journal::last(&state_folder(root))?;
+    let is_through = |last: &Unfinished| last.done.len() == last.operation.steps.len();
+    Ok(last.is_some_and(|last| !last.is_settled() && is_through(&last)))
+}
+
 /// Looks for an unfinished operation, with the lock held or for a dry run. A command that may go on
 /// with it says so and the history keeps that it was found; a dry run only gets to know.
 ///

@@ -414,6 +414,52 @@ fn an_up_of_everything_that_is_killed_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_restart_that_only_had_to_wait_is_not_done_again() {
+    let Some(small) = Small::new().filter(|_| is_mortal()) else {
+        return;
+    };
+    let instance = &small.instance;
+    instance.run(&["up"]).succeeded();
+    let started = || {
+        let all = instance.containers().into_iter();
+        all.map(|found| (found.name, found.started_at))
+            .collect::<Vec<_>>()
+    };
+    let journal = || {
+        let state = instance.sandbox.root().join(".toolkit");
+        journal::unfinished(&state).unwrap()
+    };
+    instance.run(&["restart"]).succeeded();
+    let last = instance.sandbox.read(".toolkit/journal.last");
+    // What comes behind the last step closes the journal.
+    let through = last.lines().count() - 1;
+    assert!(killed(instance, "restart", 2).is_some());
+    let before = started();
+    instance.run(&["resume"]).succeeded();
+    assert_ne!(started(), before);
+
+    assert!(killed(instance, "restart", through).is_some());
+    let found = journal().unwrap();
+    assert_eq!(found.done.len(), found.operation.steps.len());
+    let before = started();
+    let ran = instance.run(&["resume"]).succeeded();
+    assert!(ran.stderr.contains("`redis` is ready"), "{}", ran.stderr);
+    assert_eq!(started(), before);
+    assert!(journal().is_none());
+
+    // One that has ended since is started.
+    assert!(killed(instance, "restart", through).is_some());
+    let name = format!("{}-redis-1", instance.project);
+    raw::order("POST", &format!("/containers/{name}/stop?t=0"), "");
+    instance.run(&["resume"]).succeeded();
+    let now = started();
+    let changed = now.iter().filter(|one| !before.contains(one)).count();
+    assert_eq!(now.len(), before.len());
+    assert!(changed >= 1);
+    assert_eq!(instance.planned(), 0);
+}
+
+#[test]
 fn a_killed_run_is_resumed_or_rolled_back() {
     let Some(small) = Small::new().filter(|_| is_mortal()) else {
         return;

@@ -2,7 +2,7 @@
 
 use super::super::grace::Grace;
 use super::super::instance::{Task, Then};
-use super::super::unfinished::unfinished_gate;
+use super::super::unfinished::{self, unfinished_gate};
 use super::super::{Session, error::CommandError, exit, instance, preflight, target};
 use crate::check::row::Operation;
 use crate::observe;
@@ -44,8 +44,15 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
         None,
     )
     .await?;
-    let mut plan = plan::restart(&instance.deployment, &observed, &args.services, &services);
-    args.grace.grant(&mut plan);
+    let deployment = &instance.deployment;
+    let plan = if unfinished::only_waits(session, &instance.root)? {
+        // All was started again; what has ended since is started.
+        plan::start(deployment, &observed, &services)
+    } else {
+        let mut plan = plan::restart(deployment, &observed, &args.services, &services);
+        args.grace.grant(&mut plan);
+        plan
+    };
     if instance::shown_only(session, &instance, &plan) {
         return Ok(exit::DONE);
     }
