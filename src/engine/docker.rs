@@ -34,7 +34,7 @@ use bollard::query_parameters::{
 };
 use futures_util::TryStreamExt;
 use hyper::Method;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot};
 
 use super::{
     ArchiveStream, ByteStream, ContainerRequest, Derivation, Engine, EngineError, EventStream,
@@ -273,8 +273,10 @@ impl Engine for DockerEngine {
         match self.ahead.take(project, likely).await {
             Some(containers) => containers,
             None => {
-                let likely = std::future::ready(likely.to_vec());
-                self.look_at_containers(project, likely).await
+                let (tell, told) = oneshot::channel();
+                // It waits in the channel; whoever looks takes it out.
+                let _ = tell.send(likely.to_vec());
+                self.look_at_containers(project, told).await
             }
         }
     }

@@ -97,18 +97,16 @@ impl DockerEngine {
     /// connection meanwhile.
     pub fn ask_ahead(&self, project: &str) {
         let (engine, name) = (self.clone(), project.to_owned());
-        self.ahead.ask(project, |likely| async move {
-            let likely = async { likely.await.unwrap_or_default() };
-            engine.look_at_containers(&name, likely).await
-        });
+        let asking = |likely| async move { engine.look_at_containers(&name, likely).await };
+        self.ahead.ask(project, asking);
     }
 
     /// The containers of a project as they are now. Those with likely names are looked at while the engine
-    /// lists all.
+    /// lists all; who does not know them drops the sender.
     pub(super) async fn look_at_containers(
         &self,
         project: &str,
-        likely: impl Future<Output = Vec<String>>,
+        likely: oneshot::Receiver<Vec<String>>,
     ) -> Result<Vec<Container>, EngineError> {
         let listing = self.list_of_containers(project);
         tokio::pin!(listing);
@@ -127,7 +125,7 @@ impl DockerEngine {
                     let names: Option<&BTreeSet<String>> = names.get();
                     names.is_none_or(|names| names.contains(name))
                 };
-                let named = likely.into_iter().filter(is_there);
+                let named = likely.unwrap_or_default().into_iter().filter(is_there);
                 // Where there is no answer about a name, it may be somebody else's: what counts is asked
                 // about behind.
                 let early = async { Ok(self.shown(named).await.unwrap_or_default()) };
@@ -165,7 +163,7 @@ impl DockerEngine {
     /// The containers with these names or ids, without those that are not there.
     async fn shown(
         &self,
-        names: impl Iterator<Item = String>,
+        names: impl Iterator<Item = String> + Send,
     ) -> Result<Vec<Container>, EngineError> {
         let paths = names.map(|name| inspect::path(&name));
         let shown = self.all_asked("inspect a container", paths).await?;

@@ -44,7 +44,7 @@ impl DockerEngine {
     pub(super) async fn all_asked<T: DeserializeOwned>(
         &self,
         doing: &str,
-        paths: impl Iterator<Item = String>,
+        paths: impl Iterator<Item = String> + Send,
     ) -> Result<Vec<Option<T>>, EngineError> {
         let paths = paths.map(|path| format!("{}{path}", self.prefix));
         let answers = all(&self.door, paths).await;
@@ -58,7 +58,7 @@ impl DockerEngine {
 /// The engine cannot be asked, refuses to answer, or says what cannot be read.
 async fn all<T: DeserializeOwned>(
     door: &Door,
-    paths: impl Iterator<Item = String>,
+    paths: impl Iterator<Item = String> + Send,
 ) -> Result<Vec<Option<T>>, Error> {
     let most = paths.size_hint().1.unwrap_or(LINES);
     let paths = Mutex::new(paths.enumerate());
@@ -73,11 +73,14 @@ async fn all<T: DeserializeOwned>(
     Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
+/// Gives the next question with its number.
+type Take<'a> = &'a (dyn Fn() -> Option<(usize, String)> + Sync);
+
 /// Asks whatever comes next until there is nothing left, and gives each answer with the number of its
 /// question.
 async fn in_turn<T: DeserializeOwned>(
     door: &Door,
-    take: impl Fn() -> Option<(usize, String)>,
+    take: Take<'_>,
 ) -> Result<Vec<(usize, Option<T>)>, Error> {
     let mut answers = Vec::new();
     let mut due = take();
