@@ -108,8 +108,7 @@ async fn snapshot<T>(
     let base = deployment.texlive.iter().map(|derived| &*derived.base);
     let images = images(engine, services.chain(base));
     let first = async {
-        let is_about = |service: &str| some.is_none_or(|some| some.contains(service));
-        let listed = listed(engine, &deployment.root, project, is_about);
+        let listed = listed(engine, &deployment.root, project, is_among(some));
         // The engine is at it meanwhile.
         let foreseen = async { foreseen(deployment, engine.greeting().api) };
         let (listed, foreseen) = futures_util::join!(listed, foreseen);
@@ -150,6 +149,11 @@ async fn snapshot<T>(
     observed.moment = Some(host::now());
     observed.volumes = volumes;
     Ok((observed, beside))
+}
+
+/// Whether a service is one of some, or of all.
+fn is_among<'a>(some: Option<&'a BTreeSet<&'a str>>) -> impl Fn(&str) -> bool + Copy + 'a {
+    move |service| some.is_none_or(|some| some.contains(service))
 }
 
 /// Whether something that is observed of these services depends on who the engine is. What does not
@@ -242,7 +246,7 @@ async fn rest(
     observed: &Observed,
 ) -> Result<Rest, EngineError> {
     let project = &deployment.project;
-    let concerns = |service: &str| some.is_none_or(|some| some.contains(service));
+    let concerns = is_among(some);
     let mut ports = wanted_ports(project, &observed.containers);
     ports.retain(|(service, ..)| concerns(service));
     let holders = async {
