@@ -289,6 +289,17 @@ pub fn last_failed(state: &Path) -> Result<Option<Unfinished>, JournalError> {
     Ok(found.filter(|found| found.outcome.is_some() && !found.is_settled()))
 }
 
+/// The last operation, unless it came to its end: one that an earlier run did not end, or that failed.
+///
+/// # Errors
+/// As for [`unfinished`].
+pub fn unsettled(state: &Path) -> Result<Option<Unfinished>, JournalError> {
+    match unfinished(state)? {
+        Some(found) => Ok(Some(found)),
+        None => last_failed(state),
+    }
+}
+
 /// The anonymous volumes that the last operation took from containers and may not have given to new
 /// ones. One that came to its end has left none but those that were left before it began; a `down`
 /// leaves none on purpose.

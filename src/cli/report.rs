@@ -101,11 +101,7 @@ impl Kept {
 
 /// The operation that goes on or did not come to its end; why that is not known.
 pub fn operation_of(state: &Path) -> Result<Option<Operation>, String> {
-    let found = match journal::unfinished(state) {
-        Ok(None) => journal::last_failed(state),
-        other => other,
-    };
-    let found = found.map_err(|error| error.to_string())?;
+    let found = journal::unsettled(state).map_err(|error| error.to_string())?;
     let Some(found) = found else { return Ok(None) };
     let operation = found.operation;
     // The run that holds the lock can be another one, which has not begun to work yet.

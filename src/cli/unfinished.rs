@@ -26,9 +26,8 @@ pub fn only_waits(session: &Session, root: &Path) -> Result<bool, CommandError> 
     if !session.resumes {
         return Ok(false);
     }
-    let last = journal::last(&state_folder(root))?;
-    let is_through = |last: &Unfinished| last.done.len() == last.operation.steps.len();
-    Ok(last.is_some_and(|last| !last.is_settled() && is_through(&last)))
+    let found = journal::unsettled(&state_folder(root))?;
+    Ok(found.is_some_and(|found| found.done.len() == found.operation.steps.len()))
 }
 
 /// Looks for an unfinished operation, with the lock held or for a dry run. A command that may go on

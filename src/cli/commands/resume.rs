@@ -18,11 +18,7 @@ pub struct Args {}
 pub fn run(_args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let state = state_folder(&root);
-    let found = match journal::unfinished(&state)? {
-        Some(found) => Some(found),
-        None => journal::last_failed(&state)?,
-    };
-    let Some(found) = found else {
+    let Some(found) = journal::unsettled(&state)? else {
         return Ok(nothing(session, "resume"));
     };
     unfinished::same_engine(session, &root, &found)?;

@@ -35,11 +35,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<u8, CommandError> {
     let root = instance::root(session)?;
     let _lock = instance::lock_unless_dry(session, &root, "rollback").await?;
     let state = state_folder(&root);
-    let found = match journal::unfinished(&state)? {
-        Some(found) => Some(found),
-        None => journal::last_failed(&state)?,
-    };
-    let Some(found) = found else {
+    let Some(found) = journal::unsettled(&state)? else {
         return Ok(resume::nothing(session, "rollback"));
     };
     unfinished::unfinished_gate(session, &root, "rollback")?;
