@@ -195,19 +195,16 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::path::Path;
     use std::sync::Arc;
 
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper::body::Incoming;
-    use hyper::server::conn::http1;
-    use hyper::service::service_fn;
     use hyper::{Request, Response};
-    use hyper_util::rt::TokioIo;
-    use tokio::net::UnixListener;
+    use tempfile::TempDir;
     use tokio::sync::Semaphore;
 
+    use super::super::ask::tests::{serve, words};
     use super::*;
     use crate::engine::Engine;
 
@@ -223,11 +220,14 @@ mod tests {
     /// An engine that lists its containers once so many of them were looked at; counts what it is asked.
     struct Listing {
         asked: Arc<Mutex<Vec<String>>>,
+        engine: DockerEngine,
+        _folder: TempDir,
     }
 
     impl Listing {
-        fn at(socket: &Path, late: u32) -> Self {
-            let listener = UnixListener::bind(socket).unwrap();
+        async fn new(late: u32) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let socket = folder.path().join("engine");
             let asked: Arc<Mutex<Vec<String>>> = Arc::default();
             let told = Arc::clone(&asked);
             let gate = Arc::new(Semaphore::new(0));
@@ -256,15 +256,14 @@ mod tests {
                     Ok::<_, Infallible>(answer.unwrap())
                 }
             };
-            tokio::spawn(async move {
-                loop {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    let serving = http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service_fn(answer.clone()));
-                    tokio::spawn(async move { serving.await.is_ok() });
-                }
-            });
-            Self { asked }
+            serve(&socket, answer);
+            let endpoint = format!("unix://{}", socket.display());
+            let engine = DockerEngine::connect(Some(&endpoint)).await.unwrap();
+            Self {
+                asked,
+                engine,
+                _folder: folder,
+            }
         }
 
         /// What was looked at, in no order.
@@ -294,19 +293,12 @@ mod tests {
         (200, body.to_string())
     }
 
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|&word| word.to_owned()).collect()
-    }
-
     #[tokio::test]
     async fn likely_containers_are_looked_at_before_there_is_a_list() {
-        let folder = tempfile::tempdir().unwrap();
         let likely = words(&["p-a-1", "p-b-1", "p-c-1"]);
         for is_asked_ahead in [true, false] {
-            let socket = folder.path().join(is_asked_ahead.to_string());
-            let listing = Listing::at(&socket, 3);
-            let endpoint = format!("unix://{}", socket.display());
-            let engine = DockerEngine::connect(Some(&endpoint)).await.unwrap();
+            let listing = Listing::new(3).await;
+            let engine = &listing.engine;
             if is_asked_ahead {
                 engine.ask_ahead("p");
             }
@@ -321,11 +313,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_likely_name_without_an_answer_does_no_harm() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("engine");
-        let listing = Listing::at(&socket, 1);
-        let endpoint = format!("unix://{}", socket.display());
-        let engine = DockerEngine::connect(Some(&endpoint)).await.unwrap();
+        let listing = Listing::new(1).await;
+        let engine = &listing.engine;
         let likely = words(&["db", "p-a-1"]);
         let found = engine.containers_and_stand_ins("p", &likely).await.unwrap();
         assert_eq!(found.len(), 3);
@@ -334,11 +323,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_asks_about_what_is_not_in_the_list() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("engine");
-        let listing = Listing::at(&socket, 8);
-        let endpoint = format!("unix://{}", socket.display());
-        let engine = DockerEngine::connect(Some(&endpoint)).await.unwrap();
+        let listing = Listing::new(8).await;
+        let engine = &listing.engine;
         // More than are asked about at once; the last one is there.
         let mut likely: Vec<String> = (1..1000).map(|number| format!("p-c-{number}")).collect();
         likely.push("p-a-1".to_owned());

@@ -163,8 +163,9 @@ pub(super) async fn driven<T>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::convert::Infallible;
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -179,11 +180,35 @@ mod tests {
 
     use super::*;
 
-    /// An engine that answers with what it was asked; counts its connections.
-    fn engine(socket: &std::path::Path, keeps: bool) -> Arc<AtomicUsize> {
+    /// An engine that gives these answers; counts its connections.
+    pub(in super::super) fn serve<F>(
+        socket: &Path,
+        answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    ) -> Arc<AtomicUsize>
+    where
+        F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+    {
         let listener = UnixListener::bind(socket).unwrap();
         let opened = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&opened);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+                let serving = server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service_fn(answer.clone()));
+                tokio::spawn(async move { serving.await.is_ok() });
+            }
+        });
+        opened
+    }
+
+    pub(in super::super) fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    /// An engine that answers with what it was asked; counts its connections.
+    fn engine(socket: &Path, keeps: bool) -> Arc<AtomicUsize> {
         let answer = move |request: Request<Incoming>| async move {
             let path = request.uri().path().to_owned();
             let mut answer = Response::builder();
@@ -201,21 +226,7 @@ mod tests {
             };
             Ok::<_, Infallible>(answer.body(Full::<Bytes>::from(body)).unwrap())
         };
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                count.fetch_add(1, Ordering::Relaxed);
-                let serving = server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service_fn(answer));
-                tokio::spawn(async move { serving.await.is_ok() });
-            }
-        });
-        opened
-    }
-
-    fn words(words: &[&'static str]) -> impl Iterator<Item = String> + use<> {
-        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        words.into_iter()
+        serve(socket, answer)
     }
 
     fn paths() -> Vec<String> {
@@ -294,14 +305,14 @@ mod tests {
         let socket = folder.path().join("engine");
         engine(&socket, true);
         let door = Door::Socket(socket);
-        let refused = all::<String>(&door, words(&["/1", "/refused"])).await;
+        let refused = all::<String>(&door, words(&["/1", "/refused"]).into_iter()).await;
         assert!(matches!(
             refused,
             Err(Error::DockerResponseServerError { status_code: 500, message }) if message == "no"
         ));
-        let unread = all::<u32>(&door, words(&["/1"])).await;
+        let unread = all::<u32>(&door, words(&["/1"]).into_iter()).await;
         assert!(matches!(unread, Err(Error::JsonSerdeError { .. })));
-        let none = all::<String>(&door, words(&[])).await;
+        let none = all::<String>(&door, words(&[]).into_iter()).await;
         assert!(none.unwrap().is_empty());
     }
 }
