@@ -2,14 +2,17 @@
 //! and after, reporting events. Knows nothing of configuration files or of how events are shown.
 
 mod derive;
+mod known;
 mod networks;
 mod schedule;
 pub mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -44,6 +47,7 @@ use crate::probe::Initiation;
 use crate::probe::way;
 use crate::secret::Secret;
 use crate::texlive::TexLiveError;
+use known::Known;
 use waiting::ServiceFailure;
 
 /// How long one question to mongo may take while its replica set is initiated.
@@ -73,6 +77,36 @@ pub struct Work<'a, E> {
     pub program: &'a Path,
     /// Where each step is kept, intent before and done after.
     pub journal: Option<&'a Journal>,
+}
+
+/// A plan that is carried out, and what its steps know by now.
+struct Run<'a> {
+    plan: &'a Plan,
+    /// The images of services; `None` for one that is not there.
+    images: Known<Option<Arc<Image>>>,
+    /// Ids of networks; `None` for one that is not there.
+    networks: Known<Option<String>>,
+}
+
+impl<'a> Run<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        Self {
+            plan,
+            images: Known::default(),
+            networks: Known::default(),
+        }
+    }
+
+    /// Forgets what a step has changed, or may have.
+    fn forget_after(&self, action: &Action) {
+        match action {
+            Action::LoadBundledImages { .. }
+            | Action::PullImage { .. }
+            | Action::BuildImage { .. } => self.images.forget(),
+            Action::CreateNetwork { .. } | Action::RemoveNetwork { .. } => self.networks.forget(),
+            _ => {}
+        }
+    }
 }
 
 /// Why a plan was not carried out.
@@ -148,7 +182,18 @@ pub enum StepError {
 }
 
 impl<E: Engine> Work<'_, E> {
-    async fn step(&self, number: usize, action: &Action, plan: &Plan) -> Result<(), StepError> {
+    async fn step(&self, number: usize, action: &Action, run: &Run<'_>) -> Result<(), StepError> {
+        let outcome = self.carry_out(number, action, run).await;
+        run.forget_after(action);
+        outcome
+    }
+
+    async fn carry_out(
+        &self,
+        number: usize,
+        action: &Action,
+        run: &Run<'_>,
+    ) -> Result<(), StepError> {
         match action {
             Action::CreateFolder { path, owner } => self.create_folder(path, *owner),
             Action::LoadBundledImages { images } => {
@@ -184,12 +229,13 @@ impl<E: Engine> Work<'_, E> {
             } => {
                 let of = (name.as_str(), *number);
                 let stand_in = stand_in.as_deref();
-                self.create_container(service, of, inherits, stand_in).await
+                self.create_container(service, of, inherits, stand_in, run)
+                    .await
             }
             Action::RenameContainer { stand_in, name, .. } => {
                 Ok(self.engine.rename(stand_in, name).await?)
             }
-            Action::StartContainer { name, .. } => self.start(name).await,
+            Action::StartContainer { name, .. } => self.start(name, run).await,
             Action::AwaitCondition {
                 service,
                 name,
@@ -203,7 +249,7 @@ impl<E: Engine> Work<'_, E> {
                 grace,
             } => self.stop(service, name, *grace).await,
             Action::RemoveContainer { name, .. } => Ok(self.engine.remove(name).await?),
-            Action::RemoveNetwork { name, id } => self.remove_network(name, id, plan).await,
+            Action::RemoveNetwork { name, id } => self.remove_network(name, id, run.plan).await,
         }
     }
 
@@ -265,6 +311,7 @@ impl<E: Engine> Work<'_, E> {
         (name, number): (&str, u32),
         inherits: &BTreeMap<String, String>,
         stand_in: Option<&str>,
+        run: &Run<'_>,
     ) -> Result<(), StepError> {
         let project = &self.deployment.project;
         let foreign = |what: &str| StepError::Foreign(what.to_owned());
@@ -275,14 +322,19 @@ impl<E: Engine> Work<'_, E> {
         let mut ids = BTreeMap::new();
         for key in definition.networks.keys() {
             let network = project.networks.get(key).ok_or_else(|| foreign(key))?;
-            let id = self.single_network(&network.name).await?;
+            let asked = self.single_network(&network.name);
+            let id = run.networks.or_ask(&network.name, asked).await?;
             let id = id.ok_or_else(|| EngineError::Missing {
                 what: format!("network: {}", network.name),
             })?;
             ids.insert(network.name.clone(), id);
         }
-        let image = self.engine.image(&definition.image).await?;
-        let labels = self.container_labels(service, number, definition, image.as_ref());
+        let asked = self
+            .engine
+            .image(&definition.image)
+            .map_ok(|found| found.map(Arc::new));
+        let image = run.images.or_ask(&definition.image, asked).await?;
+        let labels = self.container_labels(service, number, definition, image.as_deref());
         let contents = self.deployment.known_contents();
         let request = request::of(
             project,
@@ -298,7 +350,7 @@ impl<E: Engine> Work<'_, E> {
             ..request
         };
         request.put.extend(self.additions(service));
-        request::inherit(&mut request, image.as_ref(), inherits);
+        request::inherit(&mut request, image.as_deref(), inherits);
         let name = stand_in.unwrap_or(name);
         request.name = name;
         // The engine goes on with a request whose sender was killed: what an interrupted run asked

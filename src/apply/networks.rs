@@ -2,9 +2,10 @@
 //!
 //! An engine goes on with a request whose sender was killed. Engines before API 1.44 make a second
 //! network of the same name without a word, and then start no container in either: the name is
-//! ambiguous. A snapshot may be too early to show it, so every step that needs a network looks again.
+//! ambiguous. A snapshot may be too early to show it, so the steps that need a network look again: once
+//! per run for the containers that are made in it, and whenever the engine refuses a start for it.
 
-use super::{StepError, Work};
+use super::{Run, StepError, Work};
 use crate::engine::{Engine, EngineError};
 use crate::event::Event;
 use crate::labels;
@@ -91,29 +92,37 @@ impl<E: Engine> Work<'_, E> {
     }
 
     /// Starts a container, after clearing up a network that came meanwhile.
-    pub(super) async fn start(&self, name: &str) -> Result<(), StepError> {
+    pub(super) async fn start(&self, name: &str, run: &Run<'_>) -> Result<(), StepError> {
         match self.engine.start(name).await {
             Err(EngineError::Refused { message, .. }) if message.contains(AMBIGUOUS) => {
                 for network in self.deployment.project.networks.values() {
                     self.single_network(&network.name).await?;
                 }
+                run.networks.forget();
                 Ok(self.engine.start(name).await?)
             }
-            Err(refusal @ EngineError::HalfStarted { .. }) => self.start_anew(name, refusal).await,
+            Err(refusal @ EngineError::HalfStarted { .. }) => {
+                self.start_anew(name, refusal, run).await
+            }
             other => Ok(other?),
         }
     }
 
     /// Makes a container anew that the engine was killed over while it started it for the first time,
     /// and starts it. One that has run before is left alone: it may hold something.
-    async fn start_anew(&self, name: &str, refusal: EngineError) -> Result<(), StepError> {
+    async fn start_anew(
+        &self,
+        name: &str,
+        refusal: EngineError,
+        run: &Run<'_>,
+    ) -> Result<(), StepError> {
         let found = self.engine.container(name).await?;
         let Some(found) = found.filter(super::never_ran) else {
             return Err(refusal.into());
         };
         self.engine.remove(name).await?;
         let of = (name, found.number());
-        self.create_container(&found.service, of, &found.anonymous, None)
+        self.create_container(&found.service, of, &found.anonymous, None, run)
             .await?;
         Ok(self.engine.start(name).await?)
     }

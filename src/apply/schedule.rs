@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-use super::{ApplyError, StepError, Work};
+use super::{ApplyError, Run, StepError, Work};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::journal::{Note, Stop};
@@ -87,6 +87,7 @@ impl<E: Engine> Work<'_, E> {
     pub async fn apply(&self, plan: &Plan) -> Result<(), ApplyError> {
         let steps = plan.steps.len();
         (self.reporter)(Event::Started { steps });
+        let run = Run::of(plan);
         let mut progress = Progress {
             left: (0..steps).collect(),
             running: BTreeSet::new(),
@@ -129,7 +130,7 @@ impl<E: Engine> Work<'_, E> {
             }
             for at in begun {
                 if let Some(step) = plan.steps.get(at) {
-                    running.push(Box::pin(self.carried_out(at, step, plan)));
+                    running.push(Box::pin(self.carried_out(at, step, &run)));
                 }
             }
             if is_over {
@@ -253,9 +254,9 @@ impl<E: Engine> Work<'_, E> {
         });
     }
 
-    async fn carried_out(&self, at: usize, step: &Step, plan: &Plan) -> Ended {
+    async fn carried_out(&self, at: usize, step: &Step, run: &Run<'_>) -> Ended {
         let begun = Instant::now();
-        let outcome = self.step(at + 1, &step.action, plan).await;
+        let outcome = self.step(at + 1, &step.action, run).await;
         (at, outcome, begun.elapsed())
     }
 }
