@@ -262,14 +262,19 @@ fn begin(
 }
 
 /// Removes keys whose time has come and syncs the append-only file, for as long as the server
-/// runs.
+/// runs. Where there is nothing of both, it sleeps until the next request.
 async fn maintain(server: &Server) -> Infallible {
+    let stirred = Arc::clone(&server.engine().stirred);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut count = 0;
     loop {
         ticks.tick().await;
         server.engine().tick(now_milliseconds());
+        if server.engine().is_at_rest() {
+            stirred.notified().await;
+            ticks.reset();
+        }
         count += 1;
         if count < TICKS_PER_SYNC {
             continue;

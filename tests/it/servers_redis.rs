@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::AsyncTypedCommands;
@@ -290,6 +291,30 @@ async fn the_append_only_file_can_be_turned_on_for_good() {
         Some("1")
     );
     assert_eq!(connection.get("after").await.unwrap().as_deref(), Some("2"));
+    server.stop().await;
+}
+
+/// A server that nobody asked anything sleeps; a key with a deadline wakes it until the key is gone.
+#[tokio::test]
+async fn a_server_at_rest_ends_the_next_key_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(options(folder.path(), true)).await;
+    let mut connection = server.connect().await;
+    let file = folder.path().join("appendonlydir/appendonly.aof");
+    let ends = |name: &str| {
+        let text = String::from_utf8(std::fs::read(&file).unwrap()).unwrap();
+        text.contains(&format!("DEL\r\n$1\r\n{name}\r\n"))
+    };
+    for name in ["a", "b"] {
+        connection.pset_ex(name, "value", 1).await.unwrap();
+        let ended = async {
+            while !ends(name) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+        assert!(ended.is_ok(), "`{name}` is still there");
+    }
     server.stop().await;
 }
 

@@ -323,6 +323,12 @@ impl Keyspace {
         self.databases.iter().map(Database::len).sum()
     }
 
+    /// Whether any key has a deadline.
+    pub(super) fn has_deadlines(&self) -> bool {
+        let mut databases = self.databases.iter();
+        databases.any(|database| database.deadline_count() > 0)
+    }
+
     /// About how many bytes the dataset takes in memory. Walks all of it.
     pub(super) fn weight(&self) -> usize {
         self.databases

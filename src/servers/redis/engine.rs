@@ -57,6 +57,8 @@ pub(super) struct Engine {
     pub(super) final_save: FinalSave,
     /// Told when a client asks the server to stop.
     pub(super) stop: Arc<Notify>,
+    /// Told of every request, after which there may be something to do now and then.
+    pub(super) stirred: Arc<Notify>,
     records: Vec<Record>,
     is_failure_logged: bool,
 }
@@ -80,6 +82,7 @@ impl Engine {
             last_save: setup.now,
             final_save: FinalSave::default(),
             stop: Arc::new(Notify::new()),
+            stirred: Arc::new(Notify::new()),
             records: Vec::new(),
             is_failure_logged: false,
         }
@@ -116,6 +119,7 @@ impl Engine {
         self.commands_processed += 1;
         self.remove_due(now);
         let reply = self.admit_and_run(session, request);
+        self.stirred.notify_one();
         if self.records.is_empty() {
             return reply;
         }
@@ -287,6 +291,11 @@ impl Engine {
         }
     }
 
+    /// Whether nothing has to happen before the next request: no key ends, and all is on the disk.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.keyspace.has_deadlines() && !self.storage.is_behind()
+    }
+
     /// Takes the outcome of a sync.
     pub(super) fn note_sync(&mut self, outcome: &std::io::Result<()>) {
         self.storage.note_sync(outcome);
@@ -404,6 +413,24 @@ mod tests {
         assert_eq!(bench.engine.keyspace.len(), 1);
         bench.engine.tick(START + 100);
         assert_eq!(bench.engine.keyspace.len(), 0);
+    }
+
+    #[test]
+    fn there_is_rest_once_no_key_ends_and_all_is_on_the_disk() {
+        let mut bench = Bench::append_only();
+        assert!(bench.engine.is_at_rest());
+        bench.run(START, "SET k v PX 100");
+        let file = bench.engine.storage.unsynced();
+        assert!(file.is_some() && !bench.engine.is_at_rest(), "a key ends");
+        bench.engine.tick(START + 100);
+        assert!(!bench.engine.is_at_rest(), "its end is not synced");
+        bench.engine.storage.unsynced().unwrap();
+        bench.engine.note_sync(&Ok(()));
+        assert!(bench.engine.is_at_rest());
+        bench
+            .engine
+            .note_sync(&Err(std::io::ErrorKind::Other.into()));
+        assert!(!bench.engine.is_at_rest(), "a sync has failed");
     }
 
     #[test]

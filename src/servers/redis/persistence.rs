@@ -208,6 +208,11 @@ impl Storage {
         self.append_file.as_ref().and_then(AppendFile::failure)
     }
 
+    /// Whether the append-only file lacks bytes, or has some that may not be on the disk yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.append_file.as_ref().is_some_and(AppendFile::is_behind)
+    }
+
     /// The append-only file, if it has bytes that may not be on the disk yet. The caller syncs it
     /// without holding up the server and reports with [`Storage::note_sync`].
     pub(super) fn unsynced(&mut self) -> Option<Arc<File>> {

@@ -114,6 +114,11 @@ impl AppendFile {
         Ok(())
     }
 
+    /// Whether there is something to sync, or to write once more.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_unsynced || self.failure().is_some()
+    }
+
     pub(super) fn take_unsynced(&mut self) -> Option<Arc<File>> {
         std::mem::take(&mut self.is_unsynced).then(|| Arc::clone(&self.file))
     }
