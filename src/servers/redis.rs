@@ -333,3 +333,48 @@ pub async fn is_answering(address: SocketAddr) -> bool {
         Ok(Err(_)) | Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    /// Each poll goes on until there is nothing left to do at once, so that the server is at rest
+    /// between the requests here.
+    #[tokio::test]
+    async fn every_request_ends_a_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut engine = Engine::new(Setup {
+            storage: Storage::open(folder.path()).unwrap(),
+            journal: Arc::new(Journal::new(io::sink())),
+            append_only: false,
+            password: None,
+            port: 0,
+            now: 0,
+        });
+        engine.begin(Keyspace::default(), 0).unwrap();
+        let mut session = engine.connect(None, 0);
+        let server = Server::new(engine);
+        let mut maintained = pin!(maintain(&server));
+        assert!(poll!(&mut maintained).is_pending());
+        for _ in 0..2 {
+            assert!(server.engine().is_at_rest());
+            // It ends in 1970, which has come for the next look.
+            let request = ["SET", "key", "value", "PX", "1"];
+            let request = request.map(|word| word.as_bytes().to_vec().into());
+            server.engine().execute(&mut session, request.to_vec(), 0);
+            assert_eq!(server.engine().keyspace.len(), 1);
+            let ended = async {
+                while server.engine().keyspace.len() > 0 {
+                    assert!(poll!(&mut maintained).is_pending());
+                    tokio::task::yield_now().await;
+                }
+            };
+            let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+            assert!(ended.is_ok(), "nobody looked after the request");
+        }
+    }
+}

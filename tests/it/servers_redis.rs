@@ -294,9 +294,8 @@ async fn the_append_only_file_can_be_turned_on_for_good() {
     server.stop().await;
 }
 
-/// A server that nobody asked anything sleeps; a key with a deadline wakes it until the key is gone.
 #[tokio::test]
-async fn a_server_at_rest_ends_the_next_key_in_time() {
+async fn a_key_ends_in_the_append_only_file_without_being_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::start(options(folder.path(), true)).await;
     let mut connection = server.connect().await;

@@ -291,7 +291,8 @@ impl Engine {
         }
     }
 
-    /// Whether nothing has to happen before the next request: no key ends, and all is on the disk.
+    /// Whether nothing has to happen before the next request: no key ends, and the append-only
+    /// file is whole and on the disk where there is one.
     pub(super) fn is_at_rest(&self) -> bool {
         !self.keyspace.has_deadlines() && !self.storage.is_behind()
     }
