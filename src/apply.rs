@@ -465,29 +465,31 @@ impl<E: Engine> Work<'_, E> {
     }
 
     async fn stop(&self, service: &str, name: &str, grace: Duration) -> Result<(), StepError> {
-        let before = self.engine.container(name).await?;
-        let ran = before.is_some_and(|container| container.state == ContainerState::Running);
+        // Only of this one does the exit code say something, where the stop is what ended it.
+        let flushes = service == "sharelatex" && {
+            let before = self.engine.container(name).await?;
+            before.is_some_and(|container| container.state == ContainerState::Running)
+        };
         let begun = Instant::now();
         self.engine.stop(name, grace).await?;
-        let waited = begun.elapsed();
-        if !ran {
+        // The engine counts in whole seconds. One that gets none is killed because that is wanted.
+        let limit = Duration::from_secs(grace.as_secs());
+        let took_all = !limit.is_zero() && begun.elapsed() >= limit;
+        if !flushes && !took_all {
             return Ok(());
         }
-        let Some(container) = self.engine.container(name).await? else {
-            return Ok(());
-        };
-        let ContainerState::Exited { exit_code } = container.state else {
+        let found = self.engine.container(name).await?.map(|found| found.state);
+        let Some(ContainerState::Exited { exit_code }) = found else {
             return Ok(());
         };
         // One that a signal of its own choice ends so did not have to be killed.
-        // The engine counts in whole seconds.
-        if exit_code == KILLED && waited >= Duration::from_secs(grace.as_secs()) {
+        if exit_code == KILLED && took_all {
             let text = format!(
                 "`{service}` was killed after {} s; it did not stop by itself",
                 grace.as_secs()
             );
             (self.reporter)(Event::Warning { text });
-        } else if service == "sharelatex" && !matches!(exit_code, 0 | 2) {
+        } else if flushes && !matches!(exit_code, 0 | 2) {
             // A clean stop of this image ends with 2: Overleaf's init exits so after SIGTERM.
             let text = format!(
                 "`{service}` stopped with exit code {exit_code}: the last edits may not have reached mongo and are still in redis"

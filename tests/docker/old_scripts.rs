@@ -249,5 +249,7 @@ fn up_stops_within_the_seconds_that_docker_compose_was_given() {
         assert!(began.elapsed() < Duration::from_secs(60), "{grace:?}");
         assert_ne!(instance.ids(), before);
     }
-    instance.run(&["down", "-t", "1"]).succeeded();
+    let down = instance.run(&["down", "-t", "1"]).succeeded();
+    let killed = "`redis` was killed after 1 s; it did not stop by itself";
+    assert!(down.stderr.contains(killed), "{}", down.stderr);
 }
