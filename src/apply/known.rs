@@ -4,15 +4,20 @@
 //! these are the same few answers, and an engine has other work to do meanwhile.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
 /// Answers to one kind of question, by the name that was asked about.
 ///
-/// Who asks while the question is on its way waits for the same answer. A failure is nobody's answer:
-/// the next one asks again.
-pub(super) struct Known<T>(Mutex<BTreeMap<String, Arc<OnceCell<T>>>>);
+/// Who asks while the question is on its way waits for the same answer. A failure is no answer: those
+/// who waited ask then for themselves, side by side, so that an engine that hangs holds up none of them
+/// behind the others.
+pub(super) struct Known<T>(Mutex<BTreeMap<String, Answer<T>>>);
+
+/// An answer, once it is there; `None` where the question failed.
+type Answer<T> = Arc<OnceCell<Option<T>>>;
 
 impl<T> Default for Known<T> {
     fn default() -> Self {
@@ -31,19 +36,35 @@ impl<T: Clone> Known<T> {
         name: &str,
         ask: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let answer = {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(name.to_owned()).or_default())
+        let answer = Arc::clone(self.all().entry(name.to_owned()).or_default());
+        let mut ask = pin!(ask);
+        let mut failure = None;
+        let asked = async {
+            let outcome = ask.as_mut().await;
+            outcome.map_err(|error| failure = Some(error)).ok()
         };
-        answer.get_or_try_init(|| ask).await.cloned()
+        let known = answer.get_or_init(|| asked).await;
+        match (known, failure) {
+            (Some(known), _) => Ok(known.clone()),
+            (None, Some(error)) => {
+                let mut all = self.all();
+                if all.get(name).is_some_and(|kept| Arc::ptr_eq(kept, &answer)) {
+                    all.remove(name);
+                }
+                Err(error)
+            }
+            (None, None) => ask.await,
+        }
     }
 
     /// Forgets all of them, with those that are still on their way: what they are about has changed.
     pub(super) fn forget(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.all().clear();
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Answer<T>>> {
+        // Whoever panicked meanwhile has left a whole map.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,6 +72,7 @@ impl<T: Clone> Known<T> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use tokio::sync::Barrier;
 
     #[tokio::test]
     async fn those_who_ask_at_once_share_an_answer() {
@@ -64,8 +86,26 @@ mod tests {
         };
         assert_eq!(tokio::join!(ask(), ask()), (Ok(1), Ok(1)));
         assert_eq!(ask().await, Ok(1));
-        assert_eq!(known.or_ask("b", async { Err(5) }).await, Err(5));
-        assert_eq!(known.or_ask("b", async { Ok::<_, i32>(6) }).await, Ok(6));
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_those_who_waited_ask_side_by_side() {
+        let (known, meeting) = (Known::default(), &Barrier::new(2));
+        let failing = known.or_ask("a", async {
+            tokio::task::yield_now().await;
+            Err(1)
+        });
+        // Each goes on only once the other one asks as well.
+        let waiting = |answer| {
+            known.or_ask("a", async move {
+                meeting.wait().await;
+                Ok::<i32, i32>(answer)
+            })
+        };
+        let all = tokio::join!(failing, waiting(2), waiting(3));
+        assert_eq!(all, (Err(1), Ok(2), Ok(3)));
+        assert_eq!(known.or_ask("a", async { Ok::<_, i32>(4) }).await, Ok(4));
+        assert_eq!(known.or_ask("a", async { Ok::<_, i32>(5) }).await, Ok(4));
     }
 
     #[tokio::test]

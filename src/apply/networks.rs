@@ -95,10 +95,13 @@ impl<E: Engine> Work<'_, E> {
     pub(super) async fn start(&self, name: &str, run: &Run<'_>) -> Result<(), StepError> {
         match self.engine.start(name).await {
             Err(EngineError::Refused { message, .. }) if message.contains(AMBIGUOUS) => {
-                for network in self.deployment.project.networks.values() {
-                    self.single_network(&network.name).await?;
-                }
+                // Who asks meanwhile looks anew, and nobody goes on with what was removed here.
                 run.networks.forget();
+                for network in self.deployment.project.networks.values() {
+                    let outcome = self.single_network(&network.name).await;
+                    run.networks.forget();
+                    outcome?;
+                }
                 Ok(self.engine.start(name).await?)
             }
             Err(refusal @ EngineError::HalfStarted { .. }) => {
@@ -121,6 +124,9 @@ impl<E: Engine> Work<'_, E> {
             return Err(refusal.into());
         };
         self.engine.remove(name).await?;
+        // It is made much later than the others.
+        run.networks.forget();
+        run.images.forget();
         let of = (name, found.number());
         self.create_container(&found.service, of, &found.anonymous, None, run)
             .await?;

@@ -49,6 +49,7 @@ struct World {
     runs: Vec<inside::Run>,
     late: BTreeSet<String>,
     introductions: usize,
+    questions: Vec<String>,
     miscounted: BTreeSet<String>,
     warnings: BTreeMap<String, String>,
 }
@@ -173,17 +174,14 @@ impl Engine for MemoryEngine {
     }
 
     async fn networks(&self, name: &str) -> Result<Vec<Network>, EngineError> {
-        Ok(self
-            .world()
-            .networks
-            .iter()
-            .filter(|network| network.name == name)
-            .cloned()
-            .collect())
+        let world = self.asked(format!("network {name}"));
+        let named = world.networks.iter().filter(|n| n.name == name);
+        Ok(named.cloned().collect())
     }
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, EngineError> {
-        Ok(self.world().images.get(reference).cloned())
+        let world = self.asked(format!("image {reference}"));
+        Ok(world.images.get(reference).cloned())
     }
 
     async fn keeps_platform(&self, _: &str, _: &str) -> Result<bool, EngineError> {

@@ -11,6 +11,7 @@
 )]
 #![expect(unreachable_pub, reason = "modules of one test binary share helpers")]
 
+mod asked_once;
 mod checks;
 mod command_line;
 mod completions;

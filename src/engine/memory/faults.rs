@@ -1,9 +1,11 @@
 //! What a test lets happen to the engine in memory.
 
+use std::sync::MutexGuard;
+
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{MemoryEngine, image_of};
+use super::{MemoryEngine, World, image_of};
 use crate::observed::Made;
 
 impl MemoryEngine {
@@ -24,6 +26,18 @@ impl MemoryEngine {
     #[must_use]
     pub fn introductions(&self) -> usize {
         self.world().introductions
+    }
+
+    /// What it was asked about networks and images, in order: `network NAME`, `image REFERENCE`.
+    #[must_use]
+    pub fn questions(&self) -> Vec<String> {
+        self.world().questions.clone()
+    }
+
+    pub(super) fn asked(&self, what: String) -> MutexGuard<'_, World> {
+        let mut world = self.world();
+        world.questions.push(what);
+        world
     }
 
     /// Lets the change with this number fail, counted from 1.
