@@ -2,19 +2,15 @@
 //! where a step has changed it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
 
 use futures_util::FutureExt;
-use toolkit::apply::Work;
 use toolkit::engine::Engine;
 use toolkit::engine::memory::MemoryEngine;
 use toolkit::event::Event;
-use toolkit::host::interrupt::Interrupt;
 use toolkit::labels;
 use toolkit::plan::{Action, Plan};
 
-use super::convergence::{IMAGES, apply, deployment, plan_now};
+use super::convergence::{IMAGES, apply, apply_telling, deployment, plan_now};
 
 #[tokio::test]
 async fn networks_and_images_are_asked_about_once() {
@@ -58,16 +54,8 @@ async fn a_second_network_that_comes_after_the_answer_stops_nothing() {
             made.unwrap().unwrap();
         }
     };
-    let work = Work {
-        engine: &engine,
-        deployment: &deployment,
-        reporter: &reporter,
-        interrupt: &Interrupt::never(),
-        patience: Duration::from_secs(20),
-        program: Path::new("/nonexistent"),
-        journal: None,
-    };
-    work.apply(&plan).await.unwrap();
+    let applied = apply_telling(&engine, &deployment, &plan, &reporter);
+    applied.await.unwrap();
     assert_eq!(engine.networks(&network.name).await.unwrap().len(), 1);
     assert_eq!(plan_now(&engine, &deployment).await.0, Plan::default());
 }

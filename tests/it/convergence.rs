@@ -13,7 +13,7 @@ use toolkit::compose::{Condition, Dependency};
 use toolkit::deployment::{self, Context, Definitions, Deployment};
 use toolkit::engine::Engine;
 use toolkit::engine::memory::MemoryEngine;
-use toolkit::event::Event;
+use toolkit::event::{Event, Reporter};
 use toolkit::host;
 use toolkit::host::interrupt::Interrupt;
 use toolkit::labels;
@@ -92,17 +92,27 @@ pub async fn apply(
 ) -> Result<Vec<Event>, ApplyError> {
     let events = Mutex::new(Vec::new());
     let reporter = |event| events.lock().unwrap().push(event);
+    apply_telling(engine, deployment, plan, &reporter).await?;
+    Ok(events.into_inner().unwrap())
+}
+
+/// As [`apply`], for a test that looks at the events as they come, or after a failure.
+pub async fn apply_telling(
+    engine: &MemoryEngine,
+    deployment: &Deployment,
+    plan: &Plan,
+    reporter: Reporter<'_>,
+) -> Result<(), ApplyError> {
     let work = Work {
         engine,
         deployment,
-        reporter: &reporter,
+        reporter,
         interrupt: &Interrupt::never(),
         patience: Duration::from_secs(20),
         program: Path::new("/nonexistent"),
         journal: None,
     };
-    work.apply(plan).await?;
-    Ok(events.into_inner().unwrap())
+    work.apply(plan).await
 }
 
 pub fn titles(plan: &Plan) -> Vec<String> {

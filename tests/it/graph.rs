@@ -19,7 +19,7 @@ use toolkit::plan::{self, Action, Plan, PullWish, UpRequest};
 use toolkit::secret::Secret;
 use toolkit::ui;
 
-use super::convergence::{IMAGES, apply, deployment, plan_now, titles};
+use super::convergence::{IMAGES, apply, apply_telling, deployment, plan_now, titles};
 
 async fn observe(engine: &MemoryEngine, deployment: &Deployment) -> Observed {
     observe::everything(engine, deployment).await.unwrap()
@@ -185,17 +185,9 @@ async fn after_a_failure_nothing_new_begins() {
     let (plan, _) = plan_now(&engine, &deployment).await;
     let events = Mutex::new(Vec::new());
     let reporter = |event| events.lock().unwrap().push(event);
-    let work = Work {
-        engine: &engine,
-        deployment: &deployment,
-        reporter: &reporter,
-        interrupt: &Interrupt::never(),
-        patience: Duration::from_secs(20),
-        program: Path::new("/nonexistent"),
-        journal: None,
-    };
     // redis:7.4 is neither here nor in the registry.
-    let error = work.apply(&plan).await.unwrap_err();
+    let applied = apply_telling(&engine, &deployment, &plan, &reporter);
+    let error = applied.await.unwrap_err();
     let ApplyError::Step { title, done, .. } = error else {
         panic!("{error:?}")
     };
